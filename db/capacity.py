@@ -1,0 +1,91 @@
+"""Capacity of pools: claims, allocations and residues against one counter, in the caller's transaction.
+
+`pools.taken_gib` equals the claims plus `volumes.allocated_gib` plus the residues of that pool.
+"""
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.orm import Session
+
+from db.models import Claim, Pool, Residue, Volume
+
+
+def claim(tx: Session, flow_id: str, pool_id: int, gib: int, volumes: int) -> bool:
+    """Claim `gib` GiB for a flow, or False when the pool's limit does not allow it any more.
+
+    One conditional UPDATE decides, so any number of schedulers cannot overcommit a pool.
+    """
+    granted = tx.execute(
+        update(Pool)
+        .where(Pool.id == pool_id, Pool.taken_gib + gib <= Pool.limit_gib)
+        .values(taken_gib=Pool.taken_gib + gib, volumes=Pool.volumes + volumes)
+        .returning(Pool.id)
+        .execution_options(synchronize_session=False)
+    ).first()
+    if granted is None:
+        return False
+    tx.execute(
+        insert(Claim), {"flow_id": flow_id, "pool_id": pool_id, "gib": gib, "volumes": volumes}
+    )
+    return True
+
+
+def _take_claim(tx: Session, flow_id: str) -> tuple[int, int, int] | None:
+    row = tx.execute(
+        delete(Claim)
+        .where(Claim.flow_id == flow_id)
+        .returning(Claim.pool_id, Claim.gib, Claim.volumes)
+        .execution_options(synchronize_session=False)
+    ).first()
+    return (row.pool_id, row.gib, row.volumes) if row else None
+
+
+def _give_back(tx: Session, pool_id: int, gib: int, volumes: int) -> None:
+    tx.execute(
+        update(Pool)
+        .where(Pool.id == pool_id)
+        .values(taken_gib=Pool.taken_gib - gib, volumes=Pool.volumes - volumes)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def release(tx: Session, flow_id: str) -> None:
+    """Give a flow's claim back; without one (never made, or moved to a residue) does nothing."""
+    taken = _take_claim(tx, flow_id)
+    if taken:
+        _give_back(tx, *taken)
+
+
+def allocate(tx: Session, flow_id: str, volume: Volume) -> None:
+    """The flow's claim becomes part of what `volume` holds in its pool."""
+    taken = _take_claim(tx, flow_id)
+    if taken:
+        volume.pool_id = taken[0]
+        volume.allocated_gib += taken[1]
+
+
+def leave(tx: Session, flow_id: str, residue: Residue) -> None:
+    """The flow's claim becomes the residue's: it stays taken until the node has answered."""
+    taken = _take_claim(tx, flow_id)
+    if taken:
+        residue.pool_id, residue.gib, residue.volumes = taken
+
+
+def free(tx: Session, volume: Volume) -> None:
+    """Give back all that `volume` holds in its pool."""
+    if volume.pool_id is not None:
+        _give_back(tx, volume.pool_id, volume.allocated_gib, 1)
+    volume.pool_id, volume.allocated_gib = None, 0
+
+
+def settle(tx: Session, residue: Residue) -> None:
+    """Remove a residue and give back what it held."""
+    if residue.pool_id is not None:
+        _give_back(tx, residue.pool_id, residue.gib, residue.volumes)
+    tx.delete(residue)
+
+
+def claimed_pool(tx: Session, flow_id: str) -> Pool | None:
+    """The pool in which a flow has a claim."""
+    return tx.scalars(
+        select(Pool).join(Claim, Claim.pool_id == Pool.id).where(Claim.flow_id == flow_id)
+    ).first()

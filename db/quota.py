@@ -1,0 +1,184 @@
+"""Quota: reserve, commit, release, charge and give back, each within the caller's transaction.
+
+`in_use` always equals the sum of what rows say was charged, `reserved` the sum of `reservations`;
+nothing here commits, so a counter and the row that explains it change together or not at all.
+Rows of one project are always locked in the order of their names, so two flows cannot deadlock.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import case, delete, insert, select, union_all, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from db.models import Quota, QuotaClass, QuotaUsage, Reservation, Volume
+
+DEFAULT_CLASS = "default"
+UNLIMITED = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """One resource of one project: its limit (-1: none), what is used and what is reserved."""
+
+    limit: int
+    in_use: int = 0
+    reserved: int = 0
+
+
+class OverQuota(Exception):
+    """The request would take the project over a limit."""
+
+    def __init__(self, resource: str, asked: int, usage: Usage) -> None:
+        super().__init__(
+            f"{resource}: {asked} asked, {usage.in_use} in use and {usage.reserved} reserved "
+            f"of {usage.limit}"
+        )
+        self.resource, self.asked, self.usage = resource, asked, usage
+
+
+def volume_deltas(count: int, gib: int, type_id: str | None) -> dict[str, int]:
+    """What `count` volumes of together `gib` GiB take, overall and of their type."""
+    deltas = {"volumes": count, "gigabytes": gib}
+    if type_id:
+        deltas |= {f"volumes_{type_id}": count, f"gigabytes_{type_id}": gib}
+    return {resource: delta for resource, delta in deltas.items() if delta}
+
+
+def limits(
+    tx: Session, project_id: str, resources: list[str], defaults: Mapping[str, int]
+) -> dict[str, int]:
+    """The limit in force for each resource: the project's own, else the default class's, else the
+    configured default, else none (-1)."""
+    found = {resource: defaults.get(resource, UNLIMITED) for resource in resources}
+    rows = tx.execute(
+        union_all(
+            select(QuotaClass.resource, QuotaClass.hard_limit, QuotaClass.class_name).where(
+                QuotaClass.class_name == DEFAULT_CLASS, QuotaClass.resource.in_(resources)
+            ),
+            select(Quota.resource, Quota.hard_limit, Quota.project_id).where(
+                Quota.project_id == project_id, Quota.resource.in_(resources)
+            ),
+        )
+    )
+    found |= {resource: limit for resource, limit, _ in rows}
+    return found
+
+
+def _lock(tx: Session, project_id: str, resources: list[str]) -> dict[str, Usage]:
+    """The usage rows of `resources`, made if absent and locked in order of their names."""
+    query = (
+        select(QuotaUsage.resource, QuotaUsage.in_use, QuotaUsage.reserved)
+        .where(QuotaUsage.project_id == project_id, QuotaUsage.resource.in_(resources))
+        .order_by(QuotaUsage.resource)
+        .with_for_update()
+    )
+    rows = tx.execute(query).all()
+    if len(rows) < len(resources):
+        dialect = tx.get_bind().dialect.name
+        upsert = (postgresql if dialect == "postgresql" else sqlite).insert(QuotaUsage)
+        tx.execute(
+            upsert.on_conflict_do_nothing(),
+            [
+                {"project_id": project_id, "resource": resource, "in_use": 0, "reserved": 0}
+                for resource in sorted(resources)
+            ],
+        )
+        rows = tx.execute(query).all()
+    return {resource: Usage(UNLIMITED, in_use, reserved) for resource, in_use, reserved in rows}
+
+
+def _add(
+    tx: Session,
+    project_id: str,
+    in_use: Mapping[str, int] | None = None,
+    reserved: Mapping[str, int] | None = None,
+) -> None:
+    resources = sorted({*(in_use or {}), *(reserved or {})})
+    changes = {
+        name: getattr(QuotaUsage, name) + case(deltas, value=QuotaUsage.resource, else_=0)
+        for name, deltas in (("in_use", in_use), ("reserved", reserved))
+        if deltas
+    }
+    tx.execute(
+        update(QuotaUsage)
+        .where(QuotaUsage.project_id == project_id, QuotaUsage.resource.in_(resources))
+        .values(changes)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def reserve(
+    tx: Session,
+    flow_id: str,
+    project_id: str,
+    deltas: Mapping[str, int],
+    defaults: Mapping[str, int],
+) -> None:
+    """Reserve `deltas` for a flow; raises OverQuota with the numbers and reserves nothing."""
+    if not deltas:
+        return
+    resources = sorted(deltas)
+    bounds = limits(tx, project_id, resources, defaults)
+    used = _lock(tx, project_id, resources)
+    for resource in resources:
+        limit, usage = bounds[resource], used[resource]
+        if limit != UNLIMITED and usage.in_use + usage.reserved + deltas[resource] > limit:
+            raise OverQuota(
+                resource, deltas[resource], Usage(limit, usage.in_use, usage.reserved)
+            )
+    _add(tx, project_id, reserved=deltas)
+    tx.execute(
+        insert(Reservation),
+        [
+            {"flow_id": flow_id, "resource": r, "project_id": project_id, "delta": deltas[r]}
+            for r in resources
+        ],
+    )
+
+
+def _take_reservations(tx: Session, flow_id: str) -> tuple[str, dict[str, int]]:
+    rows = tx.execute(
+        delete(Reservation)
+        .where(Reservation.flow_id == flow_id)
+        .returning(Reservation.resource, Reservation.delta, Reservation.project_id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    project_id = rows[0].project_id if rows else ""
+    deltas = {row.resource: row.delta for row in rows}
+    if deltas:
+        _lock(tx, project_id, sorted(deltas))
+    return project_id, deltas
+
+
+def commit(tx: Session, flow_id: str) -> dict[str, int]:
+    """Turn the flow's reservations into usage; returns what was charged, by resource.
+
+    The caller writes the same on the row that was charged, in the same transaction.
+    """
+    project_id, deltas = _take_reservations(tx, flow_id)
+    if deltas:
+        negative = {resource: -delta for resource, delta in deltas.items()}
+        _add(tx, project_id, in_use=deltas, reserved=negative)
+    return deltas
+
+
+def release(tx: Session, flow_id: str) -> None:
+    """Give the flow's reservations back; without any, does nothing."""
+    project_id, deltas = _take_reservations(tx, flow_id)
+    if deltas:
+        _add(tx, project_id, reserved={resource: -delta for resource, delta in deltas.items()})
+
+
+def give_back(tx: Session, volume: Volume, count: int | None = None, gib: int | None = None) -> None:
+    """Take `count` volumes and `gib` GiB (all by default) off what `volume` was charged."""
+    count = volume.charged_count if count is None else count
+    gib = volume.charged_gib if gib is None else gib
+    deltas = volume_deltas(count, gib, volume.charged_type_id)
+    if not deltas:
+        return
+    _lock(tx, volume.project_id, sorted(deltas))
+    _add(tx, volume.project_id, in_use={resource: -d for resource, d in deltas.items()})
+    volume.charged_count -= count
+    volume.charged_gib -= gib
