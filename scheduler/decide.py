@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
-from zlib import crc32
 
 from scheduler.filters.base import Check, Filter
+from scheduler.spread import draw, seed
 from scheduler.state import PoolState, ScheduleRequest
 from scheduler.weighers.base import Weigher
 
@@ -94,11 +94,10 @@ def _rank(
             scores = [
                 score + multiplier * weight for score, weight in zip(scores, weights, strict=True)
             ]
-    # Hashes of integers are not salted: every process breaks a tie in the same way.
-    seed = crc32(request.volume_id.encode())
+    volume = seed(request.volume_id)
     ranked = sorted(
         (
-            (score, hash((seed, pool.id)), pool.id, pool)
+            (score, draw(volume, pool.id), pool.id, pool)
             for score, pool in zip(scores, pools, strict=True)
         ),
         key=itemgetter(0, 1, 2),
@@ -110,7 +109,7 @@ def _rank(
 def normalise(values: Sequence[float]) -> list[float]:
     """The values brought to 0..1: the least to 0, the greatest to 1, all equal to 0.
 
-    An infinite value lies at its end of the scale; so does NaN, at the lower one, so that a careless
+    An infinite value lies at its end of the scale, and NaN at the lower one, so that a careless
     weigher cannot spoil the order of the others.
     """
     finite = [value for value in values if math.isfinite(value)]
