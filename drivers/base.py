@@ -1,0 +1,201 @@
+"""What every driver offers, and the words in which it answers.
+
+`Driver` is the least that a back end must do: say whether it works and how much room it has,
+create, delete and extend volumes, and list what it holds. A further ability (snapshots,
+clones, exports, …) is a small abstract class of its own that a driver inherits beside
+`Driver`; a caller asks with `isinstance`, so that what a driver cannot do is absent rather
+than a method that raises.
+
+What a caller may rely on, and the contract suite (tests/drivers/contract.py) checks:
+
+* every call is idempotent: already there, or already gone, is success;
+* when a call returns, its effect outlives a crash of the machine;
+* calls for different objects run at once in many threads. Two calls for one object never
+  overlap: the storage node holds a lock for each object;
+* every error is a `DriverError`, which says what was left behind.
+"""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeAlias
+
+from marshmallow import Schema, fields, validate
+
+from drivers.errors import NotSupported
+
+JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | None"
+
+GIB = 1024**3
+MAX_SIZE_GIB = 2**33 - 1  # a signed 64-bit number of bytes, which is what file offsets are
+
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+VOLUME_NAME = re.compile(rf"volume-{_UUID}(?:\.[1-9][0-9]{{0,8}})?")
+"""The only names that objects on a back end have; a generation above 0 follows a dot."""
+
+
+def checked_size(size_gib: int) -> int:
+    """`size_gib` itself, 1 to `MAX_SIZE_GIB`; raises NotSupported for anything else."""
+    if type(size_gib) is not int or not 1 <= size_gib <= MAX_SIZE_GIB:
+        raise NotSupported(f"size {size_gib!r}: a whole number of GiB, 1 to {MAX_SIZE_GIB}")
+    return size_gib
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeRef:
+    """A volume as a driver sees it. Raises NotSupported for a name or size no driver may get.
+
+    The name is checked here, once, so that no driver can be made to leave its own storage
+    by a message that carries ``../``.
+    """
+
+    object_name: str
+    """``volume-<uuid>``, or ``volume-<uuid>.<generation>``: the name on the back end."""
+    volume_id: str
+    size_gib: int
+    pool: str
+    """The pool part only: what `PoolReport.name` says."""
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    """The extra specs that matter to a driver."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.object_name, str) or not VOLUME_NAME.fullmatch(self.object_name):
+            raise NotSupported(f"object name {self.object_name!r}: not volume-<uuid>[.<n>]")
+        checked_size(self.size_gib)
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """The answer to a create."""
+
+    provider_location: str
+    """Where the volume is, in the back end's own words; shown to administrators."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolReport:
+    """The capacity of one pool, in GiB (2^30 bytes), and what it can do."""
+
+    name: str
+    """The pool part only, without ``host@backend#``."""
+    total_gib: float
+    free_gib: float
+    foreign_gib: float
+    """Used on the storage by anything that is not ours."""
+    reserved_percentage: int
+    max_over_subscription_ratio: float
+    thin: bool
+    thick: bool
+    capabilities: dict[str, JSON] = field(default_factory=dict)
+
+    @property
+    def limit_gib(self) -> float:
+        """How many GiB may be promised in all, never below 0.
+
+        Not the free space: that already lacks what finished creates use, which the
+        scheduler counts too.
+        """
+        ours = self.total_gib - self.total_gib * self.reserved_percentage / 100 - self.foreign_gib
+        return max(0.0, ours * (self.max_over_subscription_ratio if self.thin else 1.0))
+
+
+class DriverOptions(Schema):
+    """The options that every back end has; a driver's own schema inherits from it.
+
+    An option with ``metadata={"secret": True}`` is never shown in an error.
+    """
+
+    volume_backend_name = fields.String(load_default=None, validate=validate.Length(1, 255))
+    """What volume types refer to; the back end's own name unless set."""
+    reserved_percentage = fields.Integer(load_default=0, validate=validate.Range(0, 100))
+    """Percent of the total that is never promised."""
+    max_over_subscription_ratio = fields.Float(load_default=20.0, validate=validate.Range(min=1))
+    """How many times over a thin pool may be promised; a thick pool is promised once."""
+    operation_timeout = fields.Float(
+        load_default=60.0, validate=validate.Range(min=0, min_inclusive=False)
+    )
+    """Seconds after which a call on the back end counts as hung."""
+
+
+class Driver(ABC):
+    """One configured back end on this node. Thread-safe."""
+
+    name: ClassVar[str]
+    """What ``driver = "…"`` in the configuration says."""
+    version: ClassVar[str] = "1.0"
+    vendor: ClassVar[str] = "Breezeblock"
+    protocol: ClassVar[str]
+    """``storage_protocol``, as volume types ask for it."""
+    options_schema: ClassVar[type[Schema]] = DriverOptions
+
+    def __init__(self, backend: str, options: Mapping[str, Any]) -> None:
+        """`backend` is the name without the host; `options` passed `options_schema`.
+
+        Touches no storage: a back end that is away at start is reported down by `check`.
+        """
+        self.backend = backend
+        self.options = options
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise BackendUnavailable, with the reason, unless the back end can work now.
+
+        Called at start and before every report. May prepare what is missing.
+        """
+
+    @abstractmethod
+    def report(self) -> list[PoolReport]:
+        """The pools as they are now."""
+
+    @abstractmethod
+    def create(self, volume: VolumeRef) -> Created:
+        """Make the volume; success if it is there with this size already."""
+
+    @abstractmethod
+    def delete(self, volume: VolumeRef) -> None:
+        """Remove the volume, half-made or whole; success if it is gone already."""
+
+    @abstractmethod
+    def extend(self, volume: VolumeRef, size_gib: int) -> None:
+        """Grow the volume to `size_gib`; success if it is that large already. Never shrinks."""
+
+    @abstractmethod
+    def size_of(self, volume: VolumeRef) -> int | None:
+        """Size in whole GiB (rounded down), None if the volume is not there or half-made."""
+
+    @abstractmethod
+    def objects(self) -> Iterator[tuple[str, int]]:
+        """Name and size in GiB of each object of ours, once; a half-made one has size 0."""
+
+    def pool_report(
+        self,
+        name: str,
+        *,
+        total_gib: float,
+        free_gib: float,
+        foreign_gib: float = 0.0,
+        thin: bool,
+        capabilities: Mapping[str, JSON] | None = None,
+    ) -> PoolReport:
+        """A PoolReport filled in with what the common options and the class say."""
+        own_name = self.options["volume_backend_name"] or self.backend
+        return PoolReport(
+            name=name,
+            total_gib=total_gib,
+            free_gib=free_gib,
+            foreign_gib=foreign_gib,
+            reserved_percentage=self.options["reserved_percentage"],
+            max_over_subscription_ratio=(
+                self.options["max_over_subscription_ratio"] if thin else 1.0
+            ),
+            thin=thin,
+            thick=not thin,
+            capabilities={
+                "storage_protocol": self.protocol,
+                "vendor_name": self.vendor,
+                "driver_version": self.version,
+                "volume_backend_name": own_name,
+                **(capabilities or {}),
+            },
+        )
