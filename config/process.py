@@ -1,0 +1,37 @@
+"""What a process tells the one that started it, and how it ends with it."""
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent(parent: int, how: signal.Signals = signal.SIGKILL) -> None:
+    """Have the kernel send ``how`` to this process when the process ``parent`` is gone.
+
+    A fork does not inherit this, so each process of a tree calls it. Linux only; elsewhere nothing
+    is done.
+    """
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(how), 0, 0, 0)
+    if os.getppid() != parent:  # it died before the line above
+        os.kill(os.getpid(), how)
+
+
+def notify_ready() -> None:
+    """Say that this process serves, to systemd or to ``breezeblock up``.
+
+    Both give the address of a datagram socket in ``NOTIFY_SOCKET``; without it nothing is sent.
+    """
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.connect(address)
+        sender.send(b"READY=1")
