@@ -1,0 +1,152 @@
+"""A back end without storage: for tests, rehearsals of faults, and measuring everything else.
+
+It holds names and sizes only, in memory or in a file, and takes as long and fails as often as
+it is told to. See `drivers.fake_faults` for the table of faults.
+"""
+
+import random
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from marshmallow import ValidationError, fields, validate
+
+from drivers.base import Created, Driver, DriverOptions, PoolReport, VolumeRef, checked_size
+from drivers.errors import BackendUnavailable, DriverFailed, NotSupported, OutOfSpace
+from drivers.fake_faults import CALLS, Faults, faults_field
+from drivers.fake_store import FileStore, MemoryStore, Store
+
+_RANDOM = random.SystemRandom()
+
+
+class Latency(fields.Field[tuple[float, float]]):
+    """Seconds: one number, or [least, most] for a random one in between."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> tuple[float, float]:
+        ends = value if isinstance(value, list) else [value, value]
+        seconds = fields.Float(validate=validate.Range(min=0))
+        if len(ends) != 2:
+            raise ValidationError("Must be seconds, or [least, most].")
+        least, most = (seconds.deserialize(end) or 0.0 for end in ends)
+        if least > most:
+            raise ValidationError("Must be [least, most] in this order.")
+        return least, most
+
+
+class FakeOptions(DriverOptions):
+    """Options of a fake back end."""
+
+    total_gib = fields.Float(load_default=1000.0, validate=validate.Range(min=0))
+    """Of each pool."""
+    foreign_gib = fields.Float(load_default=0.0, validate=validate.Range(min=0))
+    """Of each pool: what it reports as used by others."""
+    pools = fields.Integer(load_default=1, validate=validate.Range(1, 100_000))
+    """One is named as the back end, several ``<backend>-1``, ``<backend>-2``, …"""
+    allocation = fields.String(load_default="thin", validate=validate.OneOf(["thin", "thick"]))
+    """thin takes any promise; thick refuses what does not fit into its total."""
+    capabilities = fields.Dict(keys=fields.String(), load_default=dict)
+    """Reported in addition."""
+    latency = fields.Dict(
+        keys=fields.String(validate=validate.OneOf(CALLS)), values=Latency(), load_default=dict
+    )
+    """Seconds that each call takes."""
+    state_file = fields.String(load_default=None, validate=validate.Length(1))
+    """Keep the objects in this file, which several processes may share."""
+    faults = faults_field()
+    faults_file = fields.String(load_default=None, validate=validate.Length(1))
+    """A table of faults in JSON that may change while the driver runs."""
+
+
+class FakeDriver(Driver):
+    """Pools of names and sizes."""
+
+    name = "fake"
+    protocol = "fake"
+    options_schema = FakeOptions
+
+    def __init__(self, backend: str, options: Mapping[str, Any]) -> None:
+        super().__init__(backend, options)
+        count = options["pools"]
+        self._pools = [backend] if count == 1 else [f"{backend}-{n + 1}" for n in range(count)]
+        self._known = frozenset(self._pools)
+        self._thin = options["allocation"] == "thin"
+        self._room = None if self._thin else options["total_gib"] - options["foreign_gib"]
+        self._latency: Mapping[str, tuple[float, float]] = options["latency"]
+        path = options["faults_file"]
+        self._faults = Faults(options["faults"], Path(path) if path else None)
+        self._opened: Store | None = None if options["state_file"] else MemoryStore()
+
+    def check(self) -> None:
+        with self._call("check"):
+            self._store.get("")
+
+    def report(self) -> list[PoolReport]:
+        with self._call("report"):
+            return [self._measured(pool) for pool in self._pools]
+
+    def create(self, volume: VolumeRef) -> Created:
+        if volume.pool not in self._known:
+            raise NotSupported(f"no pool {volume.pool!r} here, only {', '.join(self._pools[:9])}")
+        name = volume.object_name
+        with self._call("create", name):
+            size = self._store.get(name)
+            if size is None:
+                if not self._store.put(name, volume.pool, volume.size_gib, self._room):
+                    raise OutOfSpace(f"create {name}: {volume.size_gib} GiB")
+            elif size != volume.size_gib:
+                raise DriverFailed(f"{name} is there with {size} GiB", left="clean")
+        return Created(provider_location=f"fake:{self.backend}/{name}")
+
+    def delete(self, volume: VolumeRef) -> None:
+        with self._call("delete", volume.object_name):
+            self._store.drop(volume.object_name)
+
+    def extend(self, volume: VolumeRef, size_gib: int) -> None:
+        name, target = volume.object_name, checked_size(size_gib)
+        with self._call("extend", name):
+            size = self._store.get(name)
+            if size is None:
+                raise DriverFailed(f"extend {name}: it is not there", left="clean")
+            if size < target and not self._store.put(name, volume.pool, target, self._room):
+                raise OutOfSpace(f"extend {name} to {target} GiB")
+
+    def size_of(self, volume: VolumeRef) -> int | None:
+        with self._call("size_of", volume.object_name):
+            return self._store.get(volume.object_name)
+
+    def objects(self) -> Iterator[tuple[str, int]]:
+        with self._call("objects"):
+            return iter(self._store.items())
+
+    @property
+    def _store(self) -> Store:
+        """Opened at the first call rather than at start: its folder may be away then."""
+        if self._opened is None:
+            self._opened = FileStore(Path(self.options["state_file"]))
+        return self._opened
+
+    @contextmanager
+    def _call(self, call: str, name: str = "") -> Iterator[None]:
+        if call in self._latency:
+            time.sleep(_RANDOM.uniform(*self._latency[call]))
+        with self._faults.around(call, name):
+            try:
+                yield
+            except (sqlite3.Error, OSError) as error:
+                raise BackendUnavailable(f"{self.options['state_file']}: {error}") from error
+
+    def _measured(self, pool: str) -> PoolReport:
+        total, foreign = self.options["total_gib"], self.options["foreign_gib"]
+        # Thin: nothing is ever written here, so nothing is used.
+        used = 0 if self._thin else self._store.used_gib(pool)
+        return self.pool_report(
+            pool,
+            total_gib=total,
+            free_gib=max(0.0, total - foreign - used),
+            foreign_gib=foreign,
+            thin=self._thin,
+            capabilities=self.options["capabilities"],
+        )
