@@ -2,7 +2,8 @@
 
 import functools
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -115,7 +116,7 @@ def _answer(url: str, response: requests.Response) -> dict[str, Any]:
     return document
 
 
-_OPTIONS: tuple[Callable[[Command], Command], ...] = (
+_OPTIONS: Sequence[Callable[[Command], Command]] = (
     click.option(
         "--url",
         default=DEFAULT_URL,
@@ -159,8 +160,7 @@ def print_json(document: Any) -> None:
 
 def console() -> Console:
     """The console for tables: a terminal's own width, a fixed wide one in a pipe or a file."""
-    stdout = click.get_text_stream("stdout")
-    return Console(file=stdout, width=None if stdout.isatty() else PIPE_WIDTH, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
 
 
 def table(*columns: str, title: str | None = None) -> Table:
