@@ -1,0 +1,89 @@
+"""The WSGI application: wiring, once, in one place."""
+
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+import flask_smorest
+from flask import Flask, Response, g, request
+from structlog.contextvars import bind_contextvars, clear_contextvars
+
+import db
+from api import auth, errors, microversion
+from api.blueprint import Fault
+from api.context import new_request_id
+from config.settings import Settings
+
+RESOURCES: tuple[str, ...] = ()
+"""Modules with a blueprint `blp`, served below /v3/{project_id} and, without project, /v3."""
+
+ROOT_RESOURCES: tuple[str, ...] = ()
+"""Modules with a blueprint `blp` that is served as it stands."""
+
+GLOBAL_REQUEST_ID = "X-OpenStack-Request-ID"
+
+
+class Api(flask_smorest.Api):
+    """flask-smorest's OpenAPI document, without its error handler: faults are ours."""
+
+    ERROR_SCHEMA = Fault
+
+    def _register_error_handlers(self) -> None:
+        pass
+
+
+def create_app(settings: Settings) -> Flask:
+    """The API with everything that `settings` say. Raises SettingsError for a bad password file."""
+    app = Flask("breezeblock")
+    app.url_map.strict_slashes = False
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider
+    app.config.update(
+        MAX_CONTENT_LENGTH=settings.api.max_body_bytes,
+        API_TITLE="Breezeblock Block Storage",
+        API_VERSION=microversion.text(microversion.MAX_VERSION),
+        OPENAPI_VERSION="3.1.0",
+        OPENAPI_URL_PREFIX="/docs",
+    )
+    app.extensions["breezeblock.settings"] = settings
+    db.init_app(app, settings)
+    errors.install(app)
+    app.url_value_preprocessor(_take_project)
+    app.before_request(_begin)
+    app.before_request(microversion.take)
+    auth.install(app, settings)
+    app.after_request(_finish)
+    _register(app)
+    return app
+
+
+def _register(app: Flask) -> None:
+    api = Api(app)
+    for name in RESOURCES:
+        blueprint = import_module(name).blp
+        api.register_blueprint(blueprint, url_prefix="/v3/<project_id>")
+        app.register_blueprint(blueprint, url_prefix="/v3", name=f"{blueprint.name}_of_token")
+    for name in ROOT_RESOURCES:
+        api.register_blueprint(import_module(name).blp)
+    document = app.view_functions["api-docs.openapi_json"]
+    app.view_functions["api-docs.openapi_json"] = auth.public(partial(document))
+
+
+def _take_project(_endpoint: str | None, values: dict[str, Any] | None) -> None:
+    """Views know the project from the context, whichever form the URL has."""
+    g.url_project = values.pop("project_id", None) if values else None
+
+
+def _begin() -> None:
+    g.request_id = new_request_id()
+    sent = request.headers.get(GLOBAL_REQUEST_ID, "")
+    g.global_request_id = sent if sent.startswith("req-") and len(sent) == 40 else None
+    clear_contextvars()
+    bind_contextvars(request_id=g.request_id)
+    # refused before it is read; a body of unknown length is counted while it is
+    if (request.content_length or 0) > (request.max_content_length or 0):
+        raise errors.ApiError(413, errors.TEXTS[413])
+
+
+def _finish(response: Response) -> Response:
+    response.headers["x-openstack-request-id"] = g.request_id
+    return microversion.stamp(response)

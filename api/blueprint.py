@@ -1,0 +1,121 @@
+"""Blueprints and body parsing: flask-smorest's, with refusals in the v3 API's words."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+import flask_smorest
+from flask import Request, request
+from marshmallow import RAISE, Schema, ValidationError, fields
+from webargs.core import is_json, missing, parse_json
+from webargs.flaskparser import FlaskParser
+
+from api.errors import ApiError
+
+SHOWN_CHARACTERS = 100
+
+
+class BodyParser(FlaskParser):
+    """Reads a JSON body; refuses with 400 naming the field, its value and what is accepted."""
+
+    DEFAULT_VALIDATION_STATUS = 400
+
+    def _raw_load_json(self, req: Request) -> Any:
+        body = req.get_data(cache=True)
+        if not body:
+            return missing
+        if not is_json(req.mimetype):
+            raise ApiError(415, "Unsupported Content-Type: the body must be application/json.")
+        try:
+            return parse_json(body)
+        except RecursionError as error:
+            raise ApiError(400, "Malformed request body: nested too deeply.") from error
+
+    def _handle_invalid_json_error(
+        self, error: json.JSONDecodeError | UnicodeDecodeError, *_args: Any, **_options: Any
+    ) -> NoReturn:
+        raise ApiError(400, f"Malformed request body: {error}") from error
+
+    def handle_error(self, error: ValidationError, *_args: Any, **_options: Any) -> NoReturn:
+        messages: Any = error.messages  # below the place they were found in, such as `json`
+        given = {"json": request.get_json(silent=True)} if request.data else {}
+        raise ApiError(400, describe(messages, given)) from error
+
+
+class Blueprint(flask_smorest.Blueprint):
+    """A resource's blueprint; `arguments` and `response` describe it for OpenAPI as well."""
+
+    ARGUMENTS_PARSER = BodyParser()
+
+
+class Body(Schema):
+    """Base of what clients send: a field that is not known is refused, and the known are named."""
+
+    class Meta:
+        unknown = RAISE
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        known = sorted(field.data_key or name for name, field in self.fields.items())
+        self.error_messages = {
+            **self.error_messages,
+            "unknown": f"Additional properties are not allowed; known are {', '.join(known)}.",
+            "type": "It must be an object.",
+        }
+
+
+class Document(Schema):
+    """Base of what is answered: it documents; plain functions build the answer, being quicker."""
+
+    def dump(self, obj: Any, **_options: Any) -> Any:
+        return obj
+
+
+class Fault(Document):
+    """A refusal: one key that names its kind."""
+
+    code = fields.Integer()
+    message = fields.String()
+
+
+def describe(messages: dict[str, Any], given: Any) -> str:
+    """One line for a schema's errors: field, value, and what is accepted."""
+    return " ".join(_line(path, message, given) for path, message in _flat(messages, ()))
+
+
+def _flat(messages: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    if isinstance(messages, dict):
+        for key, below in messages.items():
+            yield from _flat(below, (*path, str(key)))
+    elif isinstance(messages, list):
+        for message in messages:
+            yield from _flat(message, path)
+    else:
+        yield path, str(messages)
+
+
+def _line(path: tuple[str, ...], message: str, given: Any) -> str:
+    # 'json' is the place in the request, '_schema' the object itself, 'key' and 'value' a mapping's
+    names = [name for name in path if name not in ("json", "_schema")]
+    where = ".".join(name for name in names if name not in ("key", "value")) or "body"
+    if message == "Missing data for required field.":
+        return f"'{shown(where)}' is a required property."
+    value = _at(given, path)
+    if value is missing:
+        return f"Invalid input for field/attribute {shown(where)}. {message}"
+    return f"Invalid input for field/attribute {shown(where)}. Value: {shown(value)}. {message}"
+
+
+def _at(given: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        if isinstance(given, dict) and name in given:
+            given = given[name]
+        elif name not in ("_schema", "key", "value"):
+            return missing
+    return given
+
+
+def shown(value: Any) -> str:
+    """A value as an error shows it: short, and without characters that a terminal would obey."""
+    text = value if isinstance(value, str) and value.isprintable() else repr(value)
+    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
