@@ -13,14 +13,11 @@ from celery import Celery, signals
 
 from cli.context import settings_of
 from config import logging as logs
-from config.process import die_with_parent, notify_ready
+from config.process import COLD_SECONDS, die_with_parent, notify_ready
 from config.routing import CONTROL, EVENTS, SCHEDULER, SWEEP, node_queue
 from config.settings import Settings
 
 log = structlog.get_logger(__name__)
-
-#: What a cold shutdown gets after the soft one, in seconds, before the process just ends.
-COLD_SECONDS = 5.0
 
 QUEUES = {"control": (CONTROL,), "events": (EVENTS, SWEEP), "scheduler": (SCHEDULER,)}
 

@@ -6,6 +6,9 @@ import signal
 import socket
 import sys
 
+#: What a process gets after its soft stop's time-out, in seconds, before it just ends.
+COLD_SECONDS = 5.0
+
 _PR_SET_PDEATHSIG = 1
 
 

@@ -18,11 +18,21 @@ T = TypeVar("T")
 #: Host and backend names become queue names and parts of ``host@backend#pool``.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 
+_DIGITS = re.compile(r"[+-]?[0-9]{1,18}")
 _PASSWORD_IN_URL = re.compile(r"(?<=://)([^/@:]*):[^/]*@")
 
 
 class SettingsError(ValueError):
     """One line: the key, the value, what is allowed, and the file or variable it came from."""
+
+
+class WholeNumber(fields.Integer):
+    """An integer, never rounded; an environment variable gives it as digits."""
+
+    def deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(value, str) and _DIGITS.fullmatch(value):
+            value = int(value)
+        return super().deserialize(value, *args, **kwargs)
 
 
 class PathString(fields.String):
@@ -53,7 +63,7 @@ class Multipliers(fields.Dict):
 
 def whole(low: int, high: int | None = None, unit: str = "") -> fields.Field:
     """A whole number from ``low`` to ``high``, both included."""
-    return fields.Integer(
+    return WholeNumber(
         strict=True,
         validate=validate.Range(min=low, max=high),
         metadata={"allowed": f"a whole number{_unit(unit)}{_range(low, high)}"},
