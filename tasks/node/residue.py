@@ -1,0 +1,50 @@
+"""Settling what a flow may have left on this node."""
+
+from typing import Any
+
+from celery import Celery, Task
+
+from config.routing import CONTROL
+from tasks.node.ledger import Work
+from tasks.node.message import UnintelligibleError, checked, operation
+from tasks.node.node import Node
+from tasks.node.operate import Ended, carry_out
+
+
+def register(app: Celery, node: Node) -> None:
+    """Register the task on `app`, bound to `node`."""
+
+    @app.task(name="node.settle_residue", bind=True, shared=False)
+    def settle_residue(self: Task, message: Any) -> dict[str, Any]:
+        """Destroy what the residue tells of, if it is there, and answer with `residue.settled`."""
+        try:
+            body = checked(message, residue=str, epoch=int, op=dict)
+            op = operation(body["op"], "destroy")
+        except UnintelligibleError as error:
+            node.park(self.name, message, str(error))
+            return {"ended": "parked", "reason": str(error)}
+        work = Work(
+            object=op.object,
+            epoch=body["epoch"],
+            flow=body["residue"],
+            task=self.name,
+            op=body["op"],
+            destroys=True,
+        )
+        answer = carry_out(node, work, op)
+        if isinstance(answer, Ended):
+            if answer.how == "busy":
+                return {"ended": answer.how, "reason": answer.reason}  # the other one will answer
+            answer = {"outcome": answer.how, "error": {"type": "Stale", "message": answer.reason}}
+        elif answer["outcome"] != "done":
+            # The residue is asked for again as it is, and then must not get this answer again.
+            node.ledger.abandon(work)
+        settled = {
+            "v": 1,
+            "residue": body["residue"],
+            "node": node.host,
+            "outcome": "done" if answer["outcome"] == "done" else "failed",
+            "error": answer.get("error"),
+        }
+        node.send("residue.settled", settled, CONTROL)
+        return settled
