@@ -127,7 +127,7 @@ class Driver(ABC):
     vendor: ClassVar[str] = "Breezeblock"
     protocol: ClassVar[str]
     """``storage_protocol``, as volume types ask for it."""
-    options_schema: ClassVar[type[Schema]] = DriverOptions
+    options_schema: ClassVar[type[DriverOptions]] = DriverOptions
 
     def __init__(self, backend: str, options: Mapping[str, Any]) -> None:
         """`backend` is the name without the host; `options` passed `options_schema`.

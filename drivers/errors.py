@@ -56,37 +56,37 @@ class DriverError(_Described):
 class BackendUnavailable(DriverError):
     """The back end cannot be used."""
 
-    left = "clean"
+    left: Left = "clean"
 
 
 class OutOfSpace(DriverError):
     """The back end has no room."""
 
-    left = "clean"
+    left: Left = "clean"
 
 
 class ObjectBusy(DriverError):
     """The object is in use."""
 
-    left = "clean"
+    left: Left = "clean"
 
 
 class NotSupported(DriverError):
     """The back end cannot do this."""
 
-    left = "clean"
+    left: Left = "clean"
 
 
 class DriverFailed(DriverError):
     """The back end failed."""
 
-    left = "dirty"
+    left: Left = "dirty"
 
 
 class DriverTimeout(DriverError):
     """The back end did not answer in time."""
 
-    left = "unknown"
+    left: Left = "unknown"
 
 
 class BackendMisconfigured(_Described, ValueError):

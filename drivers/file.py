@@ -193,7 +193,7 @@ class FileDriver(Driver):
 
     def _prepare(self) -> None:
         """Make what is missing, once in the life of this driver: later it was lost."""
-        with os_errors(f"prepare {self._folder}"):
+        try:
             if self.options["create_folder"]:
                 self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder = os.open(self._folder, os.O_DIRECTORY | os.O_CLOEXEC)
@@ -206,6 +206,9 @@ class FileDriver(Driver):
                     )
                 if not marker:
                     self._write_marker(folder)
+        except OSError as error:
+            # Whatever the reason, also a full disk, nothing can be done here yet.
+            raise BackendUnavailable(f"prepare {self._folder}: {error.strerror}") from error
         self._prepared = True
 
     def _identity(self) -> dict[str, JSON]:

@@ -96,13 +96,18 @@ def _leaves(path: str, value: Any, messages: Any) -> Iterator[tuple[str, Any, st
         yield path, value, " ".join(str(one) for one in said)
         return
     for step, below in messages.items():
-        if isinstance(value, Mapping) and step in value:
-            yield from _leaves(f"{path}.{step}", value[step], below)
-        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
-            yield from _leaves(f"{path}.{step}", value[step], below)
-        elif step == "key":  # marshmallow's word: the message is about the key itself
+        inside = _child(value, step)
+        if inside is _ABSENT and step == "key":  # marshmallow's word: about the key itself
             yield from _leaves(f"{path}: this key", _ABSENT, below)
-        elif step == "value":
+        elif inside is _ABSENT and step == "value":
             yield from _leaves(path, value, below)
         else:
-            yield from _leaves(f"{path}.{step}", _ABSENT, below)
+            yield from _leaves(f"{path}.{step}", inside, below)
+
+
+def _child(value: Any, step: object) -> Any:
+    if isinstance(value, Mapping):
+        return value.get(step, _ABSENT)
+    if isinstance(value, list) and isinstance(step, int) and step < len(value):
+        return value[step]
+    return _ABSENT
