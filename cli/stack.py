@@ -165,7 +165,8 @@ def _write_node_settings(settings: Settings, name: str) -> Path:
     # the broker's URL may hold a password; and a node that restarts never reads half a file
     fresh = file.with_suffix(".new")
     fresh.touch(mode=0o600)
-    fresh.write_text("# Written by `breezeblock up` at each start.\n" + to_toml(document))
+    text = "# Written by `breezeblock up` at each start.\n" + to_toml(document)
+    fresh.write_text(text, encoding="utf-8")
     fresh.replace(file)
     return file
 
@@ -187,20 +188,25 @@ def to_toml(document: Mapping[str, Any]) -> str:
     lines = []
     for section, table in document.items():
         lines.append(f"[{section}]")
-        lines += [f"{json.dumps(key)} = {_toml_value(item)}" for key, item in table.items()]
+        lines += [f"{_quoted(key)} = {_toml_value(item)}" for key, item in table.items()]
     return "\n".join(lines) + "\n"
 
 
 def _toml_value(value: Any) -> str:
     if isinstance(value, Mapping):
-        inner = ", ".join(f"{json.dumps(key)} = {_toml_value(item)}" for key, item in value.items())
+        inner = ", ".join(f"{_quoted(key)} = {_toml_value(item)}" for key, item in value.items())
         return f"{{{inner}}}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_toml_value(item) for item in value) + "]"
-    if isinstance(value, str | bool | int | float):
-        # TOML's strings, numbers and booleans contain JSON's; only DEL must be escaped besides
-        return json.dumps(value).replace("\x7f", "\\u007f")
-    return str(value)  # a date or a time, which reads as it is written
+    if isinstance(value, str):
+        return _quoted(value)
+    # numbers and booleans are written as in JSON; a date or a time reads as it is written
+    return json.dumps(value, default=str).strip('"')
+
+
+def _quoted(text: str) -> str:
+    # JSON's strings are TOML's, but for surrogate pairs (so no ASCII) and DEL
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def tool(name: str) -> str:

@@ -100,10 +100,12 @@ def text(pattern: str, allowed: str) -> fields.Field:
 
 
 def path() -> fields.Field:
-    return PathString(
-        validate=lambda value: "\0" not in str(value),
-        metadata={"allowed": "the path of a file or folder"},
-    )
+    return PathString(validate=_no_nul, metadata={"allowed": "the path of a file or folder"})
+
+
+def _no_nul(value: Path) -> None:
+    if "\0" in str(value):
+        raise ValidationError("a path has no NUL")
 
 
 def names() -> fields.Field:
