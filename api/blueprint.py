@@ -1,18 +1,21 @@
 """Blueprints and body parsing: flask-smorest's, with refusals in the v3 API's words."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import flask_smorest
 from flask import Request, request
 from marshmallow import RAISE, Schema, ValidationError, fields
-from webargs.core import is_json, missing, parse_json
+from webargs.core import is_json, missing
 from webargs.flaskparser import FlaskParser
 
 from api.errors import ApiError
 
 SHOWN_CHARACTERS = 100
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class BodyParser(FlaskParser):
@@ -27,19 +30,35 @@ class BodyParser(FlaskParser):
         if not is_json(req.mimetype):
             raise ApiError(415, "Unsupported Content-Type: the body must be application/json.")
         try:
-            return parse_json(body)
-        except RecursionError as error:
-            raise ApiError(400, "Malformed request body: nested too deeply.") from error
-
-    def _handle_invalid_json_error(
-        self, error: json.JSONDecodeError | UnicodeDecodeError, *_args: Any, **_options: Any
-    ) -> NoReturn:
-        raise ApiError(400, f"Malformed request body: {error}") from error
+            document = json.loads(body, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            raise ApiError(400, f"Malformed request body: {error}") from error
+        if b"\\u" in body:  # only an escape can bring what no database takes
+            _refuse_unstorable(document)
+        return document
 
     def handle_error(self, error: ValidationError, *_args: Any, **_options: Any) -> NoReturn:
         messages: Any = error.messages  # below the place they were found in, such as `json`
         given = {"json": request.get_json(silent=True)} if request.data else {}
         raise ApiError(400, describe(messages, given)) from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON value")
+
+
+def _refuse_unstorable(value: Any) -> None:
+    if isinstance(value, dict):
+        for key, below in value.items():
+            _refuse_unstorable(key)
+            _refuse_unstorable(below)
+    elif isinstance(value, list):
+        for below in value:
+            _refuse_unstorable(below)
+    elif isinstance(value, str) and _UNSTORABLE.search(value):
+        raise ApiError(
+            400, f"Invalid input: {shown(value)} has NUL or half a surrogate pair in it."
+        )
 
 
 class Blueprint(flask_smorest.Blueprint):

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from flask import request
-from sqlalchemy import ColumnElement, Select, and_, case, or_, tuple_
+from sqlalchemy import ColumnElement, Row, Select, and_, case, or_, tuple_
 
 from api.context import settings
 from api.errors import ApiError
@@ -14,6 +14,10 @@ PARAMETERS = frozenset({"limit", "marker", "offset", "sort", "sort_key", "sort_d
 """The query parameters that are read here, and are no filters."""
 
 MAX_OFFSET = 2**31 - 1
+
+
+AnySelect: TypeAlias = Select[*tuple[Any, ...]]
+AnyRow: TypeAlias = Row[*tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +79,12 @@ def _sort(sortable: Mapping[str, Any], default: str) -> tuple[tuple[str, bool], 
 
 
 def paged(
-    query: Select[Any],
+    query: AnySelect,
     page: Page,
     sortable: Mapping[str, Any],
     tie_breakers: tuple[str, ...],
     marker_row: Any = None,
-) -> Select[Any]:
+) -> AnySelect:
     """`query` in the page's order, from after `marker_row` on, at most a page long.
 
     `tie_breakers` are the keys that make the order total (the last one unique); they descend as the

@@ -1,0 +1,168 @@
+"""Admission: commit a flow's row, send its chain, and answer once it was admitted or refused.
+
+Admission and cancellation change the same row under the same lock, so exactly one of them wins: a
+503 means that nothing exists and nothing will, a 202 that row and quota are durable.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import structlog
+from flask import Flask, current_app, request
+from sqlalchemy import func, insert, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+
+from api import context, idempotency
+from api.errors import ApiError
+from config.settings import Settings
+from db import journal
+from db.models import Clock, Flow, new_id, utcnow
+from db.models.flow import RUNNING
+from db.transactions import reading, retrying, writing
+from tasks import dispatch
+from tasks.app import make_sender
+from tasks.engine import Engine
+from tasks.notices import Listener
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+LOOK_SECONDS = 0.5
+"""How long to trust in a notice before looking into the database all the same."""
+RETRY_AFTER = {"Retry-After": "5"}
+
+
+class UnanswerableError(Exception):
+    """What became of the request cannot be known now, so no status would be honest."""
+
+
+def install(app: Flask, settings: Settings) -> None:
+    """Give `app` what it needs to send flows."""
+    engine = make_sender(settings)
+    app.extensions["breezeblock.engine"] = engine
+    app.extensions["breezeblock.listener"] = Listener(engine.app)
+    app.register_error_handler(UnanswerableError, _close)
+
+
+def submit(kind: str, resource_id: str, payload: dict[str, Any]) -> str:
+    """Run a flow up to its admission; returns the id of its resource.
+
+    That is `resource_id`, or with a repeated Idempotency-Key the one that the first request made.
+    Raises ApiError: the flow's refusal, or 503 when nobody admits it within the time-out.
+    """
+    engine: Engine = current_app.extensions["breezeblock.engine"]
+    earlier = idempotency.earlier_flow()
+    flow_id = earlier or new_id()
+    listener: Listener = current_app.extensions["breezeblock.listener"]
+    with listener.expecting(flow_id) as woken:
+        if earlier is None:
+            flow = _insert(engine, flow_id, kind, resource_id, payload)
+            engine.send(dispatch.first(engine.definitions[kind], flow))
+        try:
+            return _await(engine, flow_id, woken.wait)
+        except (DBAPIError, PoolTimeout) as error:
+            raise UnanswerableError(flow_id) from error
+
+
+def _insert(
+    engine: Engine, flow_id: str, kind: str, resource_id: str, payload: dict[str, Any]
+) -> Flow:
+    who = context.current()
+    flow = Flow(
+        id=flow_id,
+        kind=kind,
+        project_id=who.project_id,
+        user_id=who.user_id,
+        request_id=who.request_id,
+        resource_id=resource_id,
+        payload={**payload, "is_admin": who.is_admin},
+        state=RUNNING,
+        position=0,
+        undo_floor=0,
+        epoch=1,
+        seq=0,
+        attempt=1,
+        admitted=False,
+        excluded_hosts=[],
+        queue=engine.definitions[kind].steps[0].queue,
+        resends=0,
+        created_at=utcnow(),
+    )
+    values = {c.key: getattr(flow, c.key) for c in Flow.__table__.columns if c.key != "tick"}
+    tick = func.coalesce(select(Clock.tick).where(Clock.id == 1).scalar_subquery(), 0)
+    committing = False
+    try:
+        with writing() as tx:
+            tx.execute(insert(Flow).values(**values, tick=tick))
+            idempotency.remember_flow(tx, flow_id)
+            committing = True
+    except (DBAPIError, PoolTimeout) as error:
+        if committing:  # the commit may have reached the database all the same
+            raise UnanswerableError(flow_id) from error
+        log.warning("database out of reach", error=str(error))
+        raise ApiError(503, "The database is out of reach.", RETRY_AFTER) from error
+    return flow
+
+
+def _await(engine: Engine, flow_id: str, wait: Callable[[float], Any]) -> str:
+    deadline = time.monotonic() + engine.settings.api.admission_timeout
+    while (left := deadline - time.monotonic()) > 0:
+        wait(min(left, LOOK_SECONDS))
+        with reading() as tx:
+            resource_id = _verdict(tx, flow_id)
+        if resource_id is not None:
+            return resource_id
+    return retrying(lambda: _cancel(engine, flow_id))
+
+
+def _verdict(tx: Session, flow_id: str) -> str | None:
+    """The resource's id once the flow is admitted, None while it is open. Raises its refusal."""
+    row = tx.execute(
+        select(Flow.admitted, Flow.error, Flow.resource_id, Flow.finished_at).where(
+            Flow.id == flow_id
+        )
+    ).one()
+    if row.admitted:
+        return str(row.resource_id)
+    if row.error is None:
+        return None
+    status = row.error.get("status", 500)
+    raise ApiError(
+        status, str(row.error.get("message", "")), RETRY_AFTER if status in (413, 503) else None
+    )
+
+
+def _cancel(engine: Engine, flow_id: str) -> str:
+    """Take the request back, unless it is admitted at this very moment."""
+    outgoing = None
+    with writing() as tx:
+        flow = journal.lock(tx, flow_id)
+        if flow is None or flow.admitted or flow.state != RUNNING:
+            resource_id = _verdict(tx, flow_id)
+            if resource_id is not None:
+                return resource_id
+        else:
+            error = {
+                "type": "Cancelled",
+                "status": 503,
+                "message": "No control worker has admitted the request in time; nothing was done.",
+            }
+            outgoing = engine.abort(tx, flow, error)
+    if outgoing is not None:
+        engine.send(outgoing)
+    log.warning("request cancelled: nobody admitted it in time", flow=flow_id)
+    raise ApiError(
+        503, "The service is busy or down: nothing was done. Try again later.", RETRY_AFTER
+    )
+
+
+def _close(error: UnanswerableError) -> tuple[str, int]:
+    """Close the connection without an answer; an Idempotency-Key tells the client later."""
+    log.error("connection closed without an answer: the database is out of reach", flow=str(error))
+    connection = request.environ.get("gunicorn.socket")
+    if connection is not None:
+        connection.close()
+    return "", 500

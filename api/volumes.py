@@ -1,0 +1,211 @@
+"""Volumes: list, show, create, change, delete, summary."""
+
+import uuid
+from typing import Any
+
+from flask import Response
+from sqlalchemy import func, select, update
+
+from api import admission, paging, volume_filters, volume_view
+from api.auth import require_admin
+from api.blueprint import Blueprint
+from api.context import current
+from api.errors import ApiError
+from api.links import next_page
+from api.microversion import at_least
+from api.paging import AnyRow, AnySelect
+from api.query import flag
+from api.schemas.fields import is_uuid
+from api.schemas.volumes import (
+    Totals,
+    VolumeAnswer,
+    VolumeCreate,
+    VolumeDetailList,
+    VolumeList,
+    VolumeUpdate,
+)
+from db.models import Volume
+from db.transactions import reading, writing
+from db.transitions import InvalidStatus
+
+blp = Blueprint("volumes", __name__, description="Volumes")
+
+MAINTENANCE = "maintenance"
+
+
+def find(volume_id: str) -> AnyRow:
+    """The volume of that id that the request may see; raises ApiError (404)."""
+    row = None
+    if is_uuid(volume_id):
+        with reading() as tx:
+            row = tx.execute(_mine(volume_view.query(), volume_id)).first()
+    if row is None:
+        raise not_found(volume_id)
+    return row
+
+
+def not_found(volume_id: str) -> ApiError:
+    """The refusal for a volume that does not exist, or is another project's."""
+    return ApiError(404, f"Volume {volume_id} could not be found.")
+
+
+def _mine(query: AnySelect, volume_id: str) -> AnySelect:
+    query = query.where(Volume.id == volume_id)
+    who = current()
+    return query if who.is_admin else query.where(Volume.project_id == who.project_id)
+
+
+@blp.route("/volumes")
+@blp.response(200, VolumeList)
+def list_volumes() -> dict[str, Any]:
+    """List volumes by id and name."""
+    return _list(volume_view.summary, "volumes")
+
+
+@blp.route("/volumes/detail")
+@blp.response(200, VolumeDetailList)
+def list_volumes_in_detail() -> dict[str, Any]:
+    """List volumes with their details."""
+    return _list(volume_view.detail, "volumes/detail")
+
+
+def _list(view: Any, path: str) -> dict[str, Any]:
+    page = paging.requested(volume_filters.SORTABLE)
+    wanted = volume_view.query().where(*volume_filters.conditions())
+    marker = find(page.marker) if page.marker else None
+    query = paging.paged(wanted, page, volume_filters.SORTABLE, ("created_at", "id"), marker)
+    with reading() as tx:
+        rows = tx.execute(query).all()
+        body: dict[str, Any] = {"volumes": [view(row) for row in rows]}
+        if at_least(45) and flag("with_count"):
+            body["count"] = tx.scalar(select(func.count()).select_from(wanted.subquery()))
+    if page.is_full(len(rows)):
+        body["volumes_links"] = next_page(path, rows[-1].id)
+    return body
+
+
+@blp.route("/volumes/summary")
+@blp.response(200, Totals)
+def summarize() -> dict[str, Any]:
+    """Count and size of the volumes; from 3.36 on also the metadata that they have."""
+    if not at_least(12):
+        raise not_found("summary")
+    wanted = volume_view.query().where(*volume_filters.conditions()).subquery()
+    totals = select(func.count(), func.coalesce(func.sum(wanted.c.size), 0))
+    with reading() as tx:
+        count, size = tx.execute(totals.select_from(wanted)).one()
+        summary: dict[str, Any] = {"total_count": count, "total_size": size}
+        if at_least(36):
+            summary["metadata"] = _distinct(tx.scalars(select(wanted.c.meta)).all())
+    return {"volume-summary": summary}
+
+
+def _distinct(all_metadata: Any) -> dict[str, list[str]]:
+    values: dict[str, list[str]] = {}
+    for metadata in all_metadata:
+        for key, value in metadata.items():
+            if value not in values.setdefault(key, []):
+                values[key].append(value)
+    return values
+
+
+@blp.route("/volumes", methods=["POST"])
+@blp.arguments(VolumeCreate)
+@blp.response(202, VolumeAnswer)
+def create_volume(body: dict[str, Any]) -> dict[str, Any]:
+    """Create a volume."""
+    volume = body["volume"]
+    _refuse_missing_sources(volume)
+    volume_id = str(uuid.uuid4())
+    admission.submit(
+        "volume.create",
+        volume_id,
+        {
+            "size_gib": volume["size"],
+            "name": volume.get("name", volume.get("display_name")),
+            "description": volume.get("description", volume.get("display_description")),
+            "volume_type": volume["volume_type"] or None,
+            "availability_zone": volume["availability_zone"] or None,
+            "metadata": volume["metadata"] or {},
+            "snapshot_id": volume["snapshot_id"],
+            "source_volid": volume["source_volid"],
+            "image_ref": volume["image_id"] or volume["image_ref"] or None,
+            "scheduler_hints": body["scheduler_hints"] or {},
+        },
+    )
+    return {"volume": volume_view.created(find(volume_id))}
+
+
+def _refuse_missing_sources(volume: dict[str, Any]) -> None:
+    """What no request can have made yet does not exist."""
+    group = volume["consistencygroup_id"] or (at_least(13) and volume["group_id"])
+    if group:
+        raise ApiError(404, f"Group {group} could not be found.")
+    if at_least(47) and volume["backup_id"]:
+        raise ApiError(404, f"Backup {volume['backup_id']} could not be found.")
+
+
+@blp.route("/volumes/<volume_id>")
+@blp.response(200, VolumeAnswer)
+def show_volume(volume_id: str) -> dict[str, Any]:
+    """Show a volume."""
+    return {"volume": volume_view.detail(find(volume_id))}
+
+
+@blp.route("/volumes/<volume_id>", methods=["PUT"])
+@blp.arguments(VolumeUpdate)
+@blp.response(200, VolumeAnswer)
+def update_volume(body: dict[str, Any], volume_id: str) -> dict[str, Any]:
+    """Change name, description or metadata."""
+    refuse_in_maintenance(find(volume_id), "update")
+    sent = body["volume"]
+    changes: dict[str, Any] = {}
+    for column, names in (
+        ("name", ("display_name", "name")),
+        ("description", ("display_description", "description")),
+        ("meta", ("metadata",)),
+    ):
+        for name in names:  # of two names for the same, the later wins
+            if name in sent:
+                changes[column] = sent[name]
+    if changes:
+        change(volume_id, **changes)
+    return {"volume": volume_view.detail(find(volume_id))}
+
+
+def refuse_in_maintenance(row: AnyRow, action: str) -> None:
+    """Raise InvalidStatus for a volume that an administrator has taken out of service."""
+    if row.status == MAINTENANCE:
+        raise InvalidStatus(row.id, action, row.status, frozenset({f"not {MAINTENANCE}"}))
+
+
+def change(volume_id: str, **columns: Any) -> None:
+    """Write columns that no flow reads or writes, such as the name; raises ApiError (404)."""
+    with writing() as tx:
+        changed = tx.execute(
+            _mine_to_change(volume_id)
+            .values(columns)
+            .returning(Volume.id)
+            .execution_options(synchronize_session=False)
+        ).first()
+    if changed is None:
+        raise not_found(volume_id)
+
+
+def _mine_to_change(volume_id: str) -> Any:
+    statement = update(Volume).where(Volume.id == volume_id, Volume.visible.is_(True))
+    who = current()
+    return statement if who.is_admin else statement.where(Volume.project_id == who.project_id)
+
+
+@blp.route("/volumes/<volume_id>", methods=["DELETE"])
+@blp.alt_response(202, description="Accepted")
+def delete_volume(volume_id: str) -> Response:
+    """Delete a volume; `cascade` with its snapshots, `force` (3.23) in any status."""
+    cascade = flag("cascade")
+    force = at_least(23) and flag("force")
+    find(volume_id)
+    if force:
+        require_admin("volume:force_delete")
+    admission.submit("volume.delete", volume_id, {"force": force, "cascade": cascade})
+    return Response(status=202)
