@@ -88,7 +88,7 @@ class FileDriver(Driver):
         self._prepared = False
 
     def check(self) -> None:
-        with self._opened() as folder:
+        with _must_work(f"check {self._folder}"), self._opened() as folder:
             if os.fstatvfs(folder).f_flag & os.ST_RDONLY:
                 raise BackendUnavailable(f"{self._folder} is on a read-only file system")
             if not os.access(self._folder, os.R_OK | os.W_OK | os.X_OK):
@@ -181,10 +181,11 @@ class FileDriver(Driver):
         """The folder, opened; raises BackendUnavailable unless it is there and is ours."""
         if not self._prepared:
             self._prepare()
-        with os_errors(f"open {self._folder}"):
+        with _must_work(f"open {self._folder}"):
             folder = os.open(self._folder, os.O_DIRECTORY | os.O_CLOEXEC)
         with _closing(folder):
-            marker = self._marker(folder)
+            with _must_work(f"read {self._folder / MARKER}"):
+                marker = self._marker(folder)
             if marker is None:
                 raise BackendUnavailable(f"{self._folder} has lost its {MARKER}: a lost mount?")
             if marker != self._identity():
@@ -193,7 +194,7 @@ class FileDriver(Driver):
 
     def _prepare(self) -> None:
         """Make what is missing, once in the life of this driver: later it was lost."""
-        try:
+        with _must_work(f"prepare {self._folder}"):
             if self.options["create_folder"]:
                 self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder = os.open(self._folder, os.O_DIRECTORY | os.O_CLOEXEC)
@@ -206,9 +207,6 @@ class FileDriver(Driver):
                     )
                 if not marker:
                     self._write_marker(folder)
-        except OSError as error:
-            # Whatever the reason, also a full disk, nothing can be done here yet.
-            raise BackendUnavailable(f"prepare {self._folder}: {error.strerror}") from error
         self._prepared = True
 
     def _identity(self) -> dict[str, JSON]:
@@ -302,6 +300,15 @@ def _closing(fd: int) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
+
+
+@contextmanager
+def _must_work(doing: str) -> Iterator[None]:
+    """Before anything is touched every error, a full disk too, means: not now."""
+    try:
+        yield
+    except OSError as error:
+        raise BackendUnavailable(f"{doing}: {error.strerror}") from error
 
 
 def _driver_error(error: OSError | DriverError, doing: str) -> DriverError:

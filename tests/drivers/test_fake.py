@@ -252,10 +252,11 @@ def test_a_fault_of_delete_or_extend_acts_before_or_after() -> None:
     volume = volume_in(driver)
     driver.create(volume)
 
-    for call, sizes_after in (
+    steps: list[tuple[Callable[[], None], list[int | None]]] = [
         (lambda: driver.extend(volume, 2), [1, 2]),
         (lambda: driver.delete(volume), [2, None]),
-    ):
+    ]
+    for call, sizes_after in steps:
         for size in sizes_after:
             with pytest.raises(DriverError):
                 call()
