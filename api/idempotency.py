@@ -9,7 +9,7 @@ import hashlib
 from datetime import timedelta
 
 from flask import Flask, Response, g, request
-from sqlalchemy import delete, update
+from sqlalchemy import ColumnElement, delete, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -23,7 +23,7 @@ HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 LONGEST_KEY = 255
 LEASE_SECONDS = 60
-"""A request that has neither a flow nor an answer after this long has died before it did anything."""
+"""A request without flow or answer for so long has died before it did anything."""
 
 
 def install(app: Flask) -> None:
@@ -34,18 +34,17 @@ def install(app: Flask) -> None:
 
 def earlier_flow() -> str | None:
     """The flow that an earlier request with this key began, when it never got its answer."""
-    return g.get("earlier_flow")
+    flow_id: str | None = g.get("earlier_flow")
+    return flow_id
 
 
 def remember_flow(tx: Session, flow_id: str) -> None:
     """Tie the key of this request to its flow, in the transaction that makes the flow."""
     if "idempotency_key" in g:
-        tx.execute(
-            update(IdempotencyKey).where(*_mine()).values(flow_id=flow_id)
-        )
+        tx.execute(update(IdempotencyKey).where(*_mine()).values(flow_id=flow_id))
 
 
-def _mine() -> list[object]:
+def _mine() -> list[ColumnElement[bool]]:
     who = context.current()
     return [
         IdempotencyKey.project_id == who.project_id,

@@ -9,7 +9,7 @@ from flask_migrate import upgrade as migrate_up
 from flask_sqlalchemy import SQLAlchemy
 
 from config.settings import Settings
-from db.engine import database_url, engine_options, install_sqlite_rules
+from db.engine import engine_options, install_sqlite_rules
 from db.models import Base
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -20,7 +20,7 @@ migrate = Migrate(directory=str(MIGRATIONS))
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Bind `app` to the configured database; creates no table."""
-    app.config["SQLALCHEMY_DATABASE_URI"] = database_url(settings)
+    app.config["SQLALCHEMY_DATABASE_URI"] = settings.database.url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(settings)
     db.init_app(app)
     migrate.init_app(app, db)

@@ -1,22 +1,30 @@
-"""Capacity of pools: claims, allocations and residues against one counter, in the caller's transaction.
+"""Capacity of pools: claims, allocations and residues against one counter.
+
+Each function works in the caller's transaction.
 
 `pools.taken_gib` equals the claims plus `volumes.allocated_gib` plus the residues of that pool.
 """
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import ColumnElement, case, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from db.models import Claim, Pool, Residue, Volume
 
 
-def claim(tx: Session, flow_id: str, pool_id: int, gib: int, volumes: int) -> bool:
+def claim(
+    tx: Session, flow_id: str, pool_id: int, gib: int, volumes: int, *, thick: bool = False
+) -> bool:
     """Claim `gib` GiB for a flow, or False when the pool's limit does not allow it any more.
 
-    One conditional UPDATE decides, so any number of schedulers cannot overcommit a pool.
+    One conditional UPDATE decides, so any number of schedulers cannot overcommit a pool. A volume
+    that takes all its space at once (`thick`) is held against the limit without over-subscription.
     """
+    limit: ColumnElement[float] = Pool.limit_gib.expression
+    if thick:
+        limit = limit / case((Pool.thin, Pool.max_over_subscription_ratio), else_=1.0)
     granted = tx.execute(
         update(Pool)
-        .where(Pool.id == pool_id, Pool.taken_gib + gib <= Pool.limit_gib)
+        .where(Pool.id == pool_id, Pool.taken_gib + gib <= limit)
         .values(taken_gib=Pool.taken_gib + gib, volumes=Pool.volumes + volumes)
         .returning(Pool.id)
         .execution_options(synchronize_session=False)

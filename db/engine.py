@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, event, make_url
+from sqlalchemy import Connection, Engine, event, make_url
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from config.settings import Settings
@@ -10,15 +10,9 @@ from config.settings import Settings
 SQLITE_BUSY_MS = 15_000
 
 
-def database_url(settings: Settings) -> URL:
-    """The configured URL, with psycopg 3 as the driver of a plain `postgresql://`."""
-    url = make_url(settings.database.url)
-    return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
-
-
 def engine_options(settings: Settings) -> dict[str, Any]:
     """Options for `create_engine`. A connection that the server closed is replaced unseen."""
-    if database_url(settings).get_backend_name() == "sqlite":
+    if make_url(settings.database.url).get_backend_name() == "sqlite":
         return {"connect_args": {"timeout": SQLITE_BUSY_MS / 1000, "check_same_thread": False}}
     return {
         "pool_size": settings.database.pool_size,

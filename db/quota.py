@@ -6,12 +6,13 @@ Rows of one project are always locked in the order of their names, so two flows 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from sqlalchemy import case, delete, insert, select, union_all, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from config.settings import Settings
 from db.models import Quota, QuotaClass, QuotaUsage, Reservation, Volume
 
 DEFAULT_CLASS = "default"
@@ -44,6 +45,11 @@ def volume_deltas(count: int, gib: int, type_id: str | None) -> dict[str, int]:
     if type_id:
         deltas |= {f"volumes_{type_id}": count, f"gigabytes_{type_id}": gib}
     return {resource: delta for resource, delta in deltas.items() if delta}
+
+
+def defaults(settings: Settings) -> dict[str, int]:
+    """The configured limits, which hold until a class or a project has its own."""
+    return asdict(settings.quota)
 
 
 def limits(
@@ -125,9 +131,7 @@ def reserve(
     for resource in resources:
         limit, usage = bounds[resource], used[resource]
         if limit != UNLIMITED and usage.in_use + usage.reserved + deltas[resource] > limit:
-            raise OverQuota(
-                resource, deltas[resource], Usage(limit, usage.in_use, usage.reserved)
-            )
+            raise OverQuota(resource, deltas[resource], Usage(limit, usage.in_use, usage.reserved))
     _add(tx, project_id, reserved=deltas)
     tx.execute(
         insert(Reservation),
@@ -171,7 +175,9 @@ def release(tx: Session, flow_id: str) -> None:
         _add(tx, project_id, reserved={resource: -delta for resource, delta in deltas.items()})
 
 
-def give_back(tx: Session, volume: Volume, count: int | None = None, gib: int | None = None) -> None:
+def give_back(
+    tx: Session, volume: Volume, count: int | None = None, gib: int | None = None
+) -> None:
     """Take `count` volumes and `gib` GiB (all by default) off what `volume` was charged."""
     count = volume.charged_count if count is None else count
     gib = volume.charged_gib if gib is None else gib

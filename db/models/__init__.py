@@ -1,6 +1,7 @@
 """The tables, one module a resource."""
 
 from db.models.base import Base, new_id, utcnow
+from db.models.dead_letter import DeadLetter
 from db.models.flow import Flow, FlowStep, Hold, IdempotencyKey
 from db.models.pool import Backend, Claim, Node, Pool, Residue
 from db.models.quota import Quota, QuotaClass, QuotaUsage, Reservation
@@ -14,6 +15,7 @@ __all__ = [
     "Base",
     "Claim",
     "Clock",
+    "DeadLetter",
     "Flow",
     "FlowStep",
     "Hold",

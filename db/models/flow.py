@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.models.base import Base, Json, NullableJson, Uuid, new_id, utcnow
@@ -31,8 +31,8 @@ UNFINISHED = (RUNNING, UNDOING)
 class Flow(Base):
     """One run of a pipeline for one request.
 
-    `position` is the index of the step that is to take effect next (while undoing: of the step whose
-    compensation is). `epoch` is raised by compare-and-set before anything is sent again. `tick` is
+    `position` is the index of the step that is to take effect next (while undoing: of the step
+    whose compensation is). `epoch` is raised by compare-and-set before anything is sent again. `tick` is
     the sweeper's count at the last progress, `queue` where the last message went.
     """
 
@@ -107,7 +107,11 @@ class Hold(Base):
 
 
 class IdempotencyKey(Base):
-    """The answer that a POST with this key got; `status` is null while it is in flight."""
+    """A POST that carried this key: what was asked, the flow that it began, the answer it got.
+
+    `status` is null while it is in flight, and stays so if the API dies before it answers: then the
+    flow says what became of the request.
+    """
 
     __tablename__ = "idempotency_keys"
 
@@ -115,9 +119,11 @@ class IdempotencyKey(Base):
     user_id: Mapped[str] = mapped_column(String(255), primary_key=True)
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
     fingerprint: Mapped[str] = mapped_column(String(64))
-    flow_id: Mapped[str] = mapped_column(Uuid)
+    owner: Mapped[str] = mapped_column(String(64))
+    flow_id: Mapped[str | None] = mapped_column(Uuid)
     status: Mapped[int | None]
-    body: Mapped[dict[str, Any] | None] = mapped_column(NullableJson)
+    body: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
     expires_at: Mapped[datetime]
 
     __table_args__ = (Index("ix_idempotency_expires", "expires_at"),)

@@ -96,7 +96,7 @@ class Claim(Base):
 
 
 class Residue(Base):
-    """Something of a flow that may exist on a node; holds its capacity until the node has answered."""
+    """Something of a flow that may exist on a node; holds its capacity until the node answers."""
 
     __tablename__ = "residues"
 

@@ -1,0 +1,135 @@
+"""The journal: a flow's row and lines, changed only under the fence (flow, state, position, epoch).
+
+Nothing here commits. A line is written in the transaction of the effect that it tells of.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.orm import Session
+
+from db.models import Clock, Flow, FlowStep, Volume, utcnow
+from db.models.flow import UNFINISHED
+
+_NOW = select(Clock.tick).where(Clock.id == 1).scalar_subquery()
+
+
+def enter(
+    tx: Session,
+    flow_id: str,
+    epoch: int,
+    state: str,
+    position: int,
+    *,
+    lines: int = 1,
+    **changes: Any,
+) -> Flow | None:
+    """Move a flow on, if it still stands where the message believes; None when it does not.
+
+    One conditional UPDATE: of two deliveries of a message one finds no row and has no effect. Makes
+    room for `lines` journal lines, the last of which gets number `flow.seq`.
+    """
+    return tx.scalars(
+        update(Flow)
+        .where(
+            Flow.id == flow_id,
+            Flow.epoch == epoch,
+            Flow.state == state,
+            Flow.position == position,
+        )
+        .values(seq=Flow.seq + lines, tick=_NOW, resends=0, **changes)
+        .returning(Flow)
+        .execution_options(synchronize_session=False, populate_existing=True)
+    ).first()
+
+
+def lock(tx: Session, flow_id: str, epoch: int | None = None) -> Flow | None:
+    """The flow, locked, if it is unfinished and (when given) still at `epoch`."""
+    query = select(Flow).where(Flow.id == flow_id, Flow.state.in_(UNFINISHED))
+    if epoch is not None:
+        query = query.where(Flow.epoch == epoch)
+    return tx.scalars(
+        query.with_for_update().execution_options(populate_existing=True)
+    ).one_or_none()
+
+
+def write(
+    tx: Session,
+    flow: Flow,
+    step: str,
+    outcome: str,
+    *,
+    seq: int | None = None,
+    epoch: int | None = None,
+    undo: bool = False,
+    node: str | None = None,
+    started: datetime | None = None,
+    finished: datetime | None = None,
+    result: Mapping[str, Any] | None = None,
+    error: Mapping[str, Any] | None = None,
+) -> None:
+    """Write one line; without `seq` it is the next one, and the flow's counter moves with it."""
+    if seq is None:
+        flow.seq += 1
+        seq = flow.seq
+    now = utcnow()
+    tx.execute(
+        insert(FlowStep),
+        {
+            "flow_id": flow.id,
+            "seq": seq,
+            "epoch": flow.epoch if epoch is None else epoch,
+            "attempt": flow.attempt,
+            "step": step,
+            "undo": undo,
+            "outcome": outcome,
+            "node": node,
+            "started_at": started or now,
+            "finished_at": finished or now,
+            "result": dict(result or {}),
+            "error": dict(error) if error else None,
+        },
+    )
+
+
+def results(tx: Session, flow: Flow) -> dict[str, Any]:
+    """The merged results of the steps that are done, as the journal has them."""
+    merged: dict[str, Any] = {}
+    for result in tx.scalars(
+        select(FlowStep.result)
+        .where(
+            FlowStep.flow_id == flow.id,
+            FlowStep.undo.is_(False),
+            FlowStep.outcome == "done",
+        )
+        .order_by(FlowStep.seq)
+    ):
+        merged |= result
+    return merged
+
+
+def raise_epoch(tx: Session, flow: Flow) -> None:
+    """Make every message sent so far an old one, here and on the nodes.
+
+    The volume that the flow owns carries the same number, which the next flow continues from.
+    """
+    flow.epoch += 1
+    tx.execute(
+        update(Volume)
+        .where(Volume.flow_id == flow.id)
+        .values(epoch=flow.epoch)
+        .execution_options(synchronize_session="fetch")
+    )
+
+
+def touch(tx: Session, flow: Flow, queue: str) -> None:
+    """Note that a message of this flow goes to `queue` at the present tick."""
+    flow.queue = queue
+    flow.tick = tx.scalar(_NOW.select()) or 0
+
+
+def end(flow: Flow, state: str) -> None:
+    """Finish a flow."""
+    flow.state, flow.finished_at = state, utcnow()

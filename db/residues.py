@@ -1,0 +1,54 @@
+"""Residues: what of a flow may be left on a node, until the node has answered."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db import capacity
+from db.models import Flow, Residue, Volume
+from db.models.flow import PARKED, SUPERSEDED
+
+
+def leave(
+    tx: Session,
+    flow: Flow,
+    host: str,
+    op: Mapping[str, Any],
+    reason: str,
+    *,
+    resume: bool = False,
+) -> None:
+    """Write a residue of `flow` on `host`; the flow's claim goes over to it.
+
+    `resume`: the flow itself is parked, and goes on when the node answers. Otherwise `op` removes
+    what may be there.
+    """
+    residue = Residue(
+        flow_id=flow.id,
+        request_id=flow.request_id,
+        volume_id=flow.resource_id,
+        host=host,
+        op=dict(op),
+        resume=resume,
+        epoch=flow.epoch,
+        reason=reason,
+    )
+    capacity.leave(tx, flow.id, residue)
+    tx.add(residue)
+
+
+def drop_resumable(tx: Session, volume: Volume) -> None:
+    """Something else takes `volume` over: a flow parked on it will not go on.
+
+    What its residue held in the pool stays held, by the volume itself.
+    """
+    for residue in tx.scalars(
+        select(Residue).where(Residue.volume_id == volume.id, Residue.resume.is_(True))
+    ):
+        volume.allocated_gib += residue.gib
+        flow = tx.get(Flow, residue.flow_id, with_for_update=True)
+        if flow is not None and flow.state == PARKED:
+            flow.state = SUPERSEDED
+        tx.delete(residue)

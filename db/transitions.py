@@ -1,0 +1,121 @@
+"""Statuses, the table of transitions between them, and the compare-and-set that enforces it.
+
+A status changes only here and in the flow that owns the row: a flow takes a resource by one of the
+`TRANSITIONS`, works on it as its owner, and lets go of it with the status that its end calls for.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db.models import Flow, Volume
+
+CREATING = "creating"
+"""A flow is making it."""
+AVAILABLE = "available"
+"""Ready, attached to nothing."""
+IN_USE = "in-use"
+"""Attached."""
+DELETING = "deleting"
+"""A flow is removing it."""
+EXTENDING = "extending"
+"""A flow is growing it."""
+ERROR = "error"
+"""Could not be made."""
+ERROR_DELETING = "error_deleting"
+"""Could not be removed yet; the flow goes on when its node answers."""
+ERROR_EXTENDING = "error_extending"
+"""Could not be grown; the size is what it was."""
+
+SETTABLE = (
+    "creating",
+    "available",
+    "deleting",
+    "error",
+    "error_deleting",
+    "error_managing",
+    "managing",
+    "attaching",
+    "detaching",
+    "in-use",
+    "maintenance",
+    "reserved",
+    "awaiting-transfer",
+    "error_extending",
+)
+"""What an administrator may set a volume to (os-reset_status)."""
+
+ANY = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """Taking a resource for a flow: from one of `allowed` to `status`."""
+
+    allowed: frozenset[str]
+    status: str
+
+    def permits(self, status: str) -> bool:
+        """Whether a resource in `status` may be taken."""
+        return ANY in self.allowed or status in self.allowed
+
+
+TRANSITIONS: dict[str, Transition] = {
+    "delete": Transition(
+        frozenset(
+            {AVAILABLE, ERROR, ERROR_DELETING, ERROR_EXTENDING, "error_restoring", "error_managing"}
+        ),
+        DELETING,
+    ),
+    "force_delete": Transition(frozenset({ANY}), DELETING),
+    "extend": Transition(frozenset({AVAILABLE}), EXTENDING),
+}
+
+
+class NotFound(Exception):
+    """There is no such resource."""
+
+
+class InvalidStatus(Exception):
+    """The resource's status, or a flow that is working on it, forbids this."""
+
+    def __init__(self, volume_id: str, action: str, status: str, allowed: frozenset[str]) -> None:
+        wanted = " or ".join(sorted(allowed)) if ANY not in allowed else "any, with no flow at work"
+        super().__init__(
+            f"Invalid volume: volume {volume_id} cannot be taken for {action}: its status is "
+            f"'{status}', and it must be {wanted}."
+        )
+        self.status = status
+
+
+def take(tx: Session, volume_id: str, action: str, flow: Flow) -> tuple[Volume, str]:
+    """Make `flow` the owner of a volume; returns it with the status that it had.
+
+    The epochs of flow and volume become one number above both, so a message of any earlier flow or
+    attempt is recognised as old, on the node too. Raises NotFound or InvalidStatus.
+    """
+    volume = tx.scalars(select(Volume).where(Volume.id == volume_id).with_for_update()).first()
+    if volume is None:
+        raise NotFound(f"Volume {volume_id} could not be found.")
+    transition = TRANSITIONS[action]
+    if volume.flow_id not in (None, flow.id) or not transition.permits(volume.status):
+        raise InvalidStatus(volume_id, action, volume.status, transition.allowed)
+    previous, volume.status = volume.status, transition.status
+    volume.flow_id = flow.id
+    volume.epoch = flow.epoch = max(flow.epoch, volume.epoch) + 1
+    return volume, previous
+
+
+def owned(tx: Session, flow: Flow) -> Volume | None:
+    """The volume that `flow` owns, locked; None once something took it away."""
+    return tx.scalars(
+        select(Volume)
+        .where(Volume.id == flow.resource_id, Volume.flow_id == flow.id)
+        .with_for_update()
+    ).first()
+
+
+def let_go(volume: Volume, status: str) -> None:
+    """End a flow's ownership with the status that its end calls for."""
+    volume.status, volume.flow_id = status, None

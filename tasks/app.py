@@ -1,0 +1,134 @@
+"""The Celery application of the control plane: API (to send), control, scheduler and events workers."""
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from celery import Celery
+from celery.signals import worker_process_init
+
+from config.celery import celery_config
+from config.routing import CONTROL
+from config.settings import Settings
+from db import capacity, database_app, db
+from db.models import DeadLetter, Residue
+from db.transactions import retrying, writing
+from tasks.decisions import Failure
+from tasks.engine import Engine, register
+from tasks.message import VERSION, Message
+from tasks.reports import take_report
+from tasks.sweep import answer, sweep
+from tasks.volume_create import create_volume
+from tasks.volume_delete import delete_volume
+from tasks.volume_extend import extend_volume
+
+log = structlog.get_logger(__name__)
+
+FLOWS = [create_volume, delete_volume, extend_volume]
+
+
+def make_sender(settings: Settings) -> Engine:
+    """An engine that sends and cancels flows but runs no task; for the API."""
+    app = Celery("breezeblock.api", set_as_current=False)
+    app.conf.update(celery_config(settings))
+    return Engine(app, settings, FLOWS)
+
+
+def make_celery(settings: Settings, role: str = "control") -> Celery:
+    """An application with every control-side task, bound to the configured broker and database."""
+    app = Celery(f"breezeblock.{role}", set_as_current=False)
+    app.conf.update(celery_config(settings))
+    flask_app = database_app(settings)
+
+    def in_context(work: Callable[[], Any]) -> Any:
+        with flask_app.app_context():
+            return work()
+
+    @worker_process_init.connect(weak=False)
+    def _forget_connections(**_: Any) -> None:
+        # A connection that two processes share after a fork mixes up their answers.
+        in_context(lambda: db.engine.dispose(close=False))
+
+    engine = Engine(app, settings, FLOWS)
+    app.engine = engine
+    register(app, engine, in_context)
+    _register_reports(app, engine, in_context)
+    return app
+
+
+def _register_reports(
+    app: Celery, engine: Engine, in_context: Callable[[Callable[[], Any]], Any]
+) -> None:
+    @app.task(name="sweep.tick")
+    def tick() -> Any:
+        """Drive on what has lost its message or its worker."""
+        return in_context(lambda: sweep(engine))
+
+    @app.task(name="sweep.probe")
+    def probe(message: dict[str, Any]) -> None:
+        """This queue delivers: everything older in it has been delivered too."""
+        in_context(lambda: answer(message["queue"], message["tick"]))
+
+    @app.task(name="node.report")
+    def report(message: dict[str, Any]) -> None:
+        """Write down what a node says of itself."""
+        in_context(lambda: take_report(engine, message))
+
+    @app.task(name="flow.node_failed", bind=True)
+    def node_failed(task: Any, message: Message) -> dict[str, Any] | None:
+        """Turn a flow around after its node's step (or a node's compensation) failed."""
+        task.request.chain = None
+        return in_context(lambda: _node_failed(engine, message))
+
+    @app.task(name="flow.parked")
+    def parked(message: dict[str, Any]) -> None:
+        """Keep a message that its receiver could not understand."""
+        in_context(lambda: _keep(message))
+
+    @app.task(name="residue.settled")
+    def settled(message: dict[str, Any]) -> None:
+        """A node has removed what a flow had left there."""
+        in_context(lambda: retrying(lambda: _settled(message)))
+
+
+def _node_failed(engine: Engine, message: Message) -> dict[str, Any] | None:
+    reply = message["reply"]
+    definition = engine.definitions[message["kind"]]
+    for step in definition.steps:
+        undoing = step.undo_order is not None and step.undo_name == reply["step"]
+        if undoing or (step.on_node and step.name == reply["step"]):
+            error = {"status": 500, **reply["error"]}
+            turned = engine.fail(
+                message["flow"],
+                message["epoch"],
+                step,
+                Failure(reply["outcome"]),
+                error,
+                undoing=undoing,
+                reply=reply,
+            )
+            return None if turned else {"ended": "stale"}
+    raise ValueError(f"{message['kind']} has no step {reply['step']!r} on a node")
+
+
+def _settled(message: dict[str, Any]) -> None:
+    with writing() as tx:
+        residue = tx.get(Residue, message["residue"], with_for_update=True)
+        if residue is None or residue.host != message["node"]:
+            return
+        if message["outcome"] == "done":
+            capacity.settle(tx, residue)
+        else:
+            log.warning("residue not settled", residue=residue.id, error=message["error"])
+
+
+def _keep(message: dict[str, Any]) -> None:
+    with writing() as tx:
+        tx.add(
+            DeadLetter(
+                task=str(message.get("task", ""))[:255],
+                reason=str(message.get("reason", "")),
+                message=message.get("message") or {},
+            )
+        )
+    log.error("message kept as a dead letter", task=message.get("task"), v=VERSION, queue=CONTROL)

@@ -1,0 +1,76 @@
+"""Answers of the 4xx kind that a step may give, with the texts and statuses of the Block Storage API.
+
+Refused
+  └── raised by steps; the flow ends with it, and before admission the client gets it
+"""
+
+from db import quota
+from db.quota import OverQuota
+from db.transitions import InvalidStatus, NotFound
+from tasks.definition import Run
+
+
+class Refused(Exception):
+    """The request cannot be met."""
+
+    def __init__(self, status: int, message: str, **details: object) -> None:
+        super().__init__(message)
+        self.status, self.message, self.details = status, message, details
+
+    def as_json(self) -> dict[str, object]:
+        """How the flow records it."""
+        return {"status": self.status, "message": self.message, **self.details}
+
+
+def as_refusal(error: BaseException) -> Refused | None:
+    """`error` as a refusal, if the request itself is the reason."""
+    match error:
+        case Refused():
+            return error
+        case NotFound():
+            return Refused(404, str(error))
+        case InvalidStatus():
+            return Refused(400, str(error))
+        case OverQuota():
+            return _over_quota(error)
+    return None
+
+
+def _over_quota(error: OverQuota) -> Refused:
+    usage = error.usage
+    used = usage.in_use + usage.reserved
+    numbers = {
+        "resource": error.resource,
+        "limit": usage.limit,
+        "in_use": usage.in_use,
+        "reserved": usage.reserved,
+        "asked": error.asked,
+    }
+    if error.resource.startswith("gigabytes"):
+        text = (
+            f"VolumeSizeExceedsAvailableQuota: Requested volume or snapshot exceeds allowed "
+            f"{error.resource} quota. Requested {error.asked}G, quota is {usage.limit}G and "
+            f"{used}G has been consumed."
+        )
+    else:
+        text = (
+            f"VolumeLimitExceeded: Maximum number of volumes allowed ({usage.limit}) exceeded for "
+            f"quota '{error.resource}': {used} used, {error.asked} asked."
+        )
+    return Refused(413, text, **numbers)
+
+
+def refuse_above_limit(run: Run, size_gib: int) -> None:
+    """Refuse a volume that is larger than its project's limit for one volume."""
+    name = "per_volume_gigabytes"
+    configured = {name: run.settings.quota.per_volume_gigabytes}
+    limit = quota.limits(run.tx, run.flow.project_id, [name], configured)[name]
+    if limit != quota.UNLIMITED and size_gib > limit:
+        raise Refused(
+            413,
+            f"VolumeSizeExceedsLimit: Requested volume size {size_gib} is larger than maximum "
+            f"allowed limit {limit}.",
+            resource=name,
+            limit=limit,
+            asked=size_gib,
+        )

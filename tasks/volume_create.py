@@ -1,0 +1,263 @@
+"""Create a volume: the seven-step chain, each step with its compensation beside it."""
+
+from typing import Any
+
+from sqlalchemy import delete, insert, select
+
+from config.routing import SCHEDULER
+from db import capacity, quota
+from db.models import (
+    Flow,
+    Hold,
+    Node,
+    Pool,
+    Volume,
+    VolumeType,
+    VolumeTypeAccess,
+    object_name,
+    utcnow,
+)
+from db.pools import pool_states
+from db.transitions import AVAILABLE, CREATING, ERROR, let_go, owned
+from scheduler.decide import decide, no_valid_backend
+from scheduler.plugins import load_filters, load_weighers
+from scheduler.provisioning import wanted
+from scheduler.state import PoolState, ScheduleRequest
+from tasks.definition import FlowDefinition, NodeOrder, Results, Run
+from tasks.message import Operation
+from tasks.refusals import Refused, refuse_above_limit
+
+MOST_VERDICTS = 50
+"""How many pools' verdicts a flow keeps; the summary counts all of them."""
+
+create_volume = FlowDefinition("volume.create", admission="quota_commit", retry_from="schedule")
+
+
+@create_volume.step()
+def extract(run: Run) -> Results:
+    """Resolve what the request refers to, and hold its type against deletion."""
+    asked = run.flow.payload
+    if asked.get("snapshot_id"):
+        raise Refused(404, f"Snapshot {asked['snapshot_id']} could not be found.")
+    if asked.get("source_volid"):
+        _refuse_source(run, asked["source_volid"])
+    if asked.get("image_ref"):
+        raise Refused(400, "Invalid image: this installation has no image service configured.")
+    volume_type = _find_type(run, asked.get("volume_type"))
+    zone = asked.get("availability_zone")
+    if zone and not _zone_exists(run, zone):
+        raise Refused(400, f"Availability zone '{zone}' is invalid: no storage node is in it.")
+    refuse_above_limit(run, asked["size_gib"])
+    run.tx.execute(insert(Hold), {"flow_id": run.flow.id, "resource_id": volume_type.id})
+    return {"type_id": volume_type.id, "extra_specs": volume_type.extra_specs, "zone": zone}
+
+
+@extract.compensation
+def release_holds(run: Run) -> Results:
+    """Release what the request referred to."""
+    run.tx.execute(delete(Hold).where(Hold.flow_id == run.flow.id))
+    return None
+
+
+@create_volume.step()
+def quota_reserve(run: Run) -> Results:
+    """Reserve one volume and its GiB, overall and of its type."""
+    asked = quota.volume_deltas(1, run.flow.payload["size_gib"], run.ctx["type_id"])
+    quota.reserve(run.tx, run.flow.id, run.flow.project_id, asked, quota.defaults(run.settings))
+    return None
+
+
+@quota_reserve.compensation
+def quota_release(run: Run) -> Results:
+    """Release the reservation, if it was not committed meanwhile."""
+    quota.release(run.tx, run.flow.id)
+    return None
+
+
+@create_volume.step()
+def db_entry(run: Run) -> Results:
+    """Insert the volume's row; users do not see it until the request is admitted."""
+    flow, asked = run.flow, run.flow.payload
+    run.tx.execute(
+        insert(Volume),
+        {
+            "id": flow.resource_id,
+            "project_id": flow.project_id,
+            "user_id": flow.user_id,
+            "name": asked.get("name"),
+            "description": asked.get("description"),
+            "size": asked["size_gib"],
+            "status": CREATING,
+            "volume_type_id": run.ctx["type_id"],
+            "availability_zone": run.ctx["zone"] or run.settings.api.default_availability_zone,
+            "meta": asked.get("metadata") or {},
+            "created_at": flow.created_at,
+            "flow_id": flow.id,
+            "epoch": flow.epoch,
+        },
+    )
+    return None
+
+
+@db_entry.compensation
+def remove_or_fail(run: Run) -> Results:
+    """The row becomes `error`; if the request was never admitted, it goes."""
+    volume = owned(run.tx, run.flow)
+    if volume is not None and run.flow.admitted:
+        let_go(volume, ERROR)
+    elif volume is not None:
+        run.tx.delete(volume)
+    return None
+
+
+@create_volume.step()
+def quota_commit(run: Run) -> Results:
+    """Turn the reservation into usage and write on the row what it was charged; admission ends."""
+    quota.commit(run.tx, run.flow.id)
+    volume = _mine(run)
+    volume.charged_count, volume.charged_gib = 1, volume.size
+    volume.charged_type_id = volume.volume_type_id
+    volume.visible = True
+    return None
+
+
+@quota_commit.compensation
+def quota_give_back(run: Run) -> Results:
+    """Give back what the row says was charged."""
+    volume = owned(run.tx, run.flow)
+    if volume is not None:
+        quota.give_back(run.tx, volume)
+    return None
+
+
+@create_volume.step(SCHEDULER)
+def schedule(run: Run) -> Results:
+    """Choose a pool and claim the capacity there; a claim lost to another flow tries the next."""
+    request = ScheduleRequest(
+        volume_id=run.flow.resource_id,
+        size_gib=run.flow.payload["size_gib"],
+        availability_zone=run.ctx["zone"],
+        extra_specs=run.ctx["extra_specs"],
+        excluded_hosts=frozenset(run.flow.excluded_hosts),
+    )
+    chosen, passed_over = _claim_best(run, request)
+    volume = _mine(run)
+    volume.host, volume.generation = chosen.name, run.flow.attempt - 1
+    if not run.ctx["zone"]:
+        volume.availability_zone = chosen.availability_zone
+    return {
+        "node": chosen.host,
+        "backend": chosen.backend,
+        "pool": chosen.pool,
+        "generation": volume.generation,
+        "passed_over": passed_over,
+    }
+
+
+@schedule.compensation
+def release_claim(run: Run) -> Results:
+    """Release the claim, unless a residue has taken it over."""
+    capacity.release(run.tx, run.flow.id)
+    volume = owned(run.tx, run.flow)
+    if volume is not None:
+        volume.host = None
+    return None
+
+
+@create_volume.node_step()
+def create(run: Run) -> NodeOrder:
+    """Make the volume on the chosen node."""
+    return _order(run, "create")
+
+
+@create.node_compensation
+def destroy(run: Run) -> NodeOrder:
+    """Destroy what this flow made there."""
+    return _order(run, "destroy")
+
+
+@create_volume.step()
+def finish(run: Run) -> Results:
+    """The volume is available; its claim becomes an allocation, its holds end."""
+    volume = _mine(run)
+    capacity.allocate(run.tx, run.flow.id, volume)
+    volume.provider_location = run.ctx.get("provider_location")
+    volume.launched_at = utcnow()
+    let_go(volume, AVAILABLE)
+    release_holds(run)
+    return None
+
+
+def _mine(run: Run) -> Volume:
+    volume = owned(run.tx, run.flow)
+    if volume is None:
+        raise Refused(409, f"Volume {run.flow.resource_id} is no longer this flow's.")
+    return volume
+
+
+def _order(run: Run, verb: str) -> NodeOrder:
+    ctx = run.ctx
+    op: Operation = {
+        "verb": verb,
+        "backend": ctx["backend"],
+        "pool": ctx["pool"],
+        "object": object_name(run.flow.resource_id, ctx["generation"]),
+        "volume_id": run.flow.resource_id,
+        "size_gib": run.flow.payload["size_gib"],
+        "spec": dict(ctx["extra_specs"]),
+    }
+    return NodeOrder(ctx["node"], op)
+
+
+def _refuse_source(run: Run, source_id: str) -> None:
+    source = run.tx.get(Volume, source_id)
+    if source is None or not source.visible or source.project_id != run.flow.project_id:
+        raise Refused(404, f"Volume {source_id} could not be found.")
+    raise Refused(400, "Invalid volume: no backend of this installation can clone a volume.")
+
+
+def _find_type(run: Run, wanted: str | None) -> VolumeType:
+    """The type by id or name, else the default one; locked against deletion until the hold is in."""
+    wanted = wanted or run.settings.api.default_volume_type
+    found = run.tx.scalars(
+        select(VolumeType)
+        .where((VolumeType.id == wanted) | (VolumeType.name == wanted))
+        .with_for_update(read=True)
+    ).first()
+    if found is None or not (found.is_public or _may_use(run.flow, run, found)):
+        raise Refused(404, f"Volume type {wanted} could not be found.")
+    return found
+
+
+def _may_use(flow: Flow, run: Run, volume_type: VolumeType) -> bool:
+    access = run.tx.get(VolumeTypeAccess, (volume_type.id, flow.project_id))
+    return access is not None or bool(flow.payload.get("is_admin"))
+
+
+def _zone_exists(run: Run, zone: str) -> bool:
+    return run.tx.scalar(select(Node.host).where(Node.availability_zone == zone)) is not None
+
+
+def _claim_best(run: Run, request: ScheduleRequest) -> tuple[PoolState, list[dict[str, Any]]]:
+    """Claim the best pool that still has room. Raises Refused with every pool's verdict."""
+    decision = decide(
+        pool_states(run.tx, run.settings),
+        request,
+        load_filters(run.settings.scheduler.filters),
+        load_weighers(run.settings.scheduler.weighers),
+    )
+    verdicts = [verdict.as_json() for verdict in decision.verdicts[:MOST_VERDICTS]]
+    thick = wanted(request.extra_specs) == "thick"
+    for pool in decision.candidates:
+        if capacity.claim(run.tx, run.flow.id, pool.id, request.size_gib, volumes=1, thick=thick):
+            return pool, verdicts
+        limit = run.tx.scalar(select(Pool.limit_gib).where(Pool.id == pool.id))
+        verdicts.append(
+            {
+                "pool": pool.name,
+                "filter": "claim",
+                "reason": "another request took the room first",
+                "numbers": {"asked_gib": request.size_gib, "limit_gib": limit},
+            }
+        )
+    raise Refused(500, no_valid_backend(request, decision.verdicts), pools=verdicts[:MOST_VERDICTS])

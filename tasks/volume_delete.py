@@ -1,0 +1,96 @@
+"""Delete a volume. The pivot is the node's step: what has begun to be destroyed cannot be undone."""
+
+from db import residues
+from db.models import Node, Volume
+from db.models.pool import FORGOTTEN
+from db.overrides import fenced, remove_volume
+from db.transitions import AVAILABLE, DELETING, ERROR, ERROR_DELETING, NotFound, let_go, owned, take
+from tasks.definition import FlowDefinition, NodeOrder, Results, Run
+
+
+def park(run: Run) -> None:
+    """The node does not answer, or cannot: `error_deleting` until it can."""
+    volume = owned(run.tx, run.flow)
+    if volume is not None:
+        let_go(volume, ERROR_DELETING)
+
+
+def resume(run: Run) -> bool:
+    """Take the volume again, if nothing else has taken it meanwhile."""
+    volume = run.tx.get(Volume, run.flow.resource_id, with_for_update=True)
+    if volume is None or volume.flow_id is not None or volume.status != ERROR_DELETING:
+        return False
+    volume.status, volume.flow_id = DELETING, run.flow.id
+    return True
+
+
+delete_volume = FlowDefinition(
+    "volume.delete", admission="extract", pivot="destroy", on_park=park, on_resume=resume
+)
+
+
+@delete_volume.step()
+def extract(run: Run) -> Results:
+    """Take the volume for deletion; with force, from whatever works on it. Admission ends here."""
+    force = bool(run.flow.payload.get("force"))
+    volume = fenced(run.tx, run.flow.resource_id) if force else _visible(run)
+    volume, previous = take(run.tx, volume.id, "force_delete" if force else "delete", run.flow)
+    residues.drop_resumable(run.tx, volume)
+    where = _where(run, volume)
+    return {"previous_status": previous, "object": volume.object_name, **where}
+
+
+@extract.compensation
+def restore_status(run: Run) -> Results:
+    """The volume is what it was; a status that only a flow may have becomes `error`."""
+    volume = owned(run.tx, run.flow)
+    if volume is not None:
+        previous = run.ctx["previous_status"]
+        let_go(volume, previous if previous in (AVAILABLE, ERROR) else ERROR)
+    return None
+
+
+@delete_volume.node_step()
+def destroy(run: Run) -> NodeOrder | None:
+    """Destroy the volume's object on its node; a volume that never had a node has none."""
+    if run.ctx.get("node") is None:
+        return None
+    return NodeOrder(
+        run.ctx["node"],
+        {
+            "verb": "destroy",
+            "backend": run.ctx["backend"],
+            "pool": run.ctx["pool"],
+            "object": run.ctx["object"],
+            "volume_id": run.flow.resource_id,
+            "size_gib": run.ctx["size_gib"],
+            "spec": {},
+        },
+    )
+
+
+@delete_volume.step()
+def finish(run: Run) -> Results:
+    """Remove the row, with what it was charged and what it held in its pool."""
+    volume = owned(run.tx, run.flow)
+    if volume is not None:
+        remove_volume(run.tx, volume)
+    return None
+
+
+def _visible(run: Run) -> Volume:
+    volume = run.tx.get(Volume, run.flow.resource_id)
+    if volume is None or not volume.visible:
+        raise NotFound(f"Volume {run.flow.resource_id} could not be found.")
+    return volume
+
+
+def _where(run: Run, volume: Volume) -> dict[str, object]:
+    if volume.host is None:
+        return {"node": None}
+    host, _, rest = volume.host.partition("@")
+    backend, _, pool = rest.partition("#")
+    node = run.tx.get(Node, host)
+    if node is not None and node.state == FORGOTTEN:
+        return {"node": None}  # an operator has said that the node is gone, and its volumes with it
+    return {"node": host, "backend": backend, "pool": pool, "size_gib": volume.size}

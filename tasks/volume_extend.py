@@ -1,0 +1,164 @@
+"""Extend a volume. The pivot is the node's step: a volume that has begun to grow does not shrink."""
+
+from config.routing import SCHEDULER
+from db import capacity, quota
+from db.models import Pool, Volume
+from db.transitions import (
+    ERROR_EXTENDING,
+    EXTENDING,
+    NotFound,
+    let_go,
+    owned,
+    take,
+)
+from tasks.definition import FlowDefinition, NodeOrder, Results, Run
+from tasks.refusals import Refused, refuse_above_limit
+
+
+def park(run: Run) -> None:
+    """The node does not answer, or cannot grow it now: `error_extending` until it can."""
+    volume = owned(run.tx, run.flow)
+    if volume is not None:
+        let_go(volume, ERROR_EXTENDING)
+
+
+def resume(run: Run) -> bool:
+    """Take the volume again, if nothing else has taken it meanwhile."""
+    volume = run.tx.get(Volume, run.flow.resource_id, with_for_update=True)
+    if volume is None or volume.flow_id is not None or volume.status != ERROR_EXTENDING:
+        return False
+    volume.status, volume.flow_id = EXTENDING, run.flow.id
+    return True
+
+
+extend_volume = FlowDefinition(
+    "volume.extend",
+    admission="quota_commit",
+    pivot="extend",
+    undo_clean_pivot=True,
+    on_park=park,
+    on_resume=resume,
+)
+
+
+@extend_volume.step()
+def extract(run: Run) -> Results:
+    """Take the volume for extending, and work out by how much it grows."""
+    volume, previous = take(run.tx, run.flow.resource_id, "extend", run.flow)
+    if not volume.visible:
+        raise NotFound(f"Volume {volume.id} could not be found.")
+    new_size = run.flow.payload["new_size_gib"]
+    if new_size <= volume.size:
+        raise Refused(
+            400,
+            f"Invalid input received: New size for extend must be greater than current size. "
+            f"(current: {volume.size}, extended: {new_size}).",
+        )
+    refuse_above_limit(run, new_size)
+    host, _, rest = (volume.host or "").partition("@")
+    backend, _, pool = rest.partition("#")
+    return {
+        "previous_status": previous,
+        "growth_gib": new_size - volume.size,
+        "type_id": volume.charged_type_id,
+        "node": host,
+        "backend": backend,
+        "pool": pool,
+        "pool_id": volume.pool_id,
+        "object": volume.object_name,
+    }
+
+
+@extract.compensation
+def restore_status(run: Run) -> Results:
+    """Before admission the volume is what it was; after it, its owner learns that it did not grow."""
+    volume = owned(run.tx, run.flow)
+    if volume is not None:
+        let_go(volume, ERROR_EXTENDING if run.flow.admitted else run.ctx["previous_status"])
+    return None
+
+
+@extend_volume.step()
+def quota_reserve(run: Run) -> Results:
+    """Reserve the growth, overall and of the volume's type."""
+    growth = quota.volume_deltas(0, run.ctx["growth_gib"], run.ctx["type_id"])
+    quota.reserve(
+        run.tx, run.flow.id, _volume(run).project_id, growth, quota.defaults(run.settings)
+    )
+    return None
+
+
+@quota_reserve.compensation
+def quota_release(run: Run) -> Results:
+    """Release the reservation, if it was not committed meanwhile."""
+    quota.release(run.tx, run.flow.id)
+    return None
+
+
+@extend_volume.step()
+def quota_commit(run: Run) -> Results:
+    """Turn the reservation into usage and write it on the row; admission ends."""
+    quota.commit(run.tx, run.flow.id)
+    _volume(run).charged_gib += run.ctx["growth_gib"]
+    return None
+
+
+@quota_commit.compensation
+def quota_give_back(run: Run) -> Results:
+    """Give the growth back."""
+    volume = owned(run.tx, run.flow)
+    if volume is not None:
+        quota.give_back(run.tx, volume, count=0, gib=run.ctx["growth_gib"])
+    return None
+
+
+@extend_volume.step(SCHEDULER)
+def claim(run: Run) -> Results:
+    """Claim the growth in the volume's own pool."""
+    pool_id, growth = run.ctx["pool_id"], run.ctx["growth_gib"]
+    if pool_id is None or not capacity.claim(run.tx, run.flow.id, pool_id, growth, volumes=0):
+        pool = run.tx.get(Pool, pool_id) if pool_id is not None else None
+        room = f"{pool.limit_gib - pool.taken_gib:.1f} GiB free in {pool.name}" if pool else "none"
+        raise Refused(500, f"No room to extend by {growth} GiB: {room}.")
+    return None
+
+
+@claim.compensation
+def release_claim(run: Run) -> Results:
+    """Release the claim, unless a residue has taken it over."""
+    capacity.release(run.tx, run.flow.id)
+    return None
+
+
+@extend_volume.node_step()
+def extend(run: Run) -> NodeOrder:
+    """Grow the volume's object on its node."""
+    return NodeOrder(
+        run.ctx["node"],
+        {
+            "verb": "extend",
+            "backend": run.ctx["backend"],
+            "pool": run.ctx["pool"],
+            "object": run.ctx["object"],
+            "volume_id": run.flow.resource_id,
+            "size_gib": run.flow.payload["new_size_gib"],
+            "spec": {},
+        },
+    )
+
+
+@extend_volume.step()
+def finish(run: Run) -> Results:
+    """The volume has its new size, and is what it was before."""
+    volume = _volume(run)
+    capacity.allocate(run.tx, run.flow.id, volume)
+    volume.size = run.flow.payload["new_size_gib"]
+    let_go(volume, run.ctx["previous_status"])
+    return None
+
+
+def _volume(run: Run) -> Volume:
+    volume = owned(run.tx, run.flow)
+    if volume is None:
+        raise Refused(409, f"Volume {run.flow.resource_id} is no longer this flow's.")
+    return volume
