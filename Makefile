@@ -37,19 +37,19 @@ lint: $(VENV)/.test
 # A stamp is newer than what it was made of, so a second call installs nothing.
 
 $(VENV)/.made:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
+	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
 $(VENV)/.run: $(VENV)/.made requirements/build.txt requirements/run.txt pyproject.toml
 	@echo "Installing into $(VENV)"
-	$(INSTALL) -r requirements/build.txt -r requirements/run.txt
-	$(PIP) install --no-deps --no-build-isolation --no-index --editable .
+	@$(INSTALL) -r requirements/build.txt -r requirements/run.txt
+	@$(PIP) install --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.run requirements/test.txt
 	@echo "Installing what the tests need into $(VENV)"
-	$(INSTALL) -r requirements/test.txt
+	@$(INSTALL) -r requirements/test.txt
 	@touch $@
 
 # Each file is bound to the versions of the largest, so that all of them run what is tested.

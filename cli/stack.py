@@ -17,6 +17,8 @@ from config.settings import Settings, mask_url
 #: The parts that `up --without` leaves out.
 OPTIONAL = ("api", "control", "scheduler", "events", "nodes", "beat", "flower")
 
+_USE_DATABASE = frozenset({"api", "control", "scheduler", "events"})
+
 #: What a node of the stack serves where the settings have no [backends].
 DEFAULT_BACKENDS = {"file": {"driver": "file", "folder": "{data}/{node}/volumes"}}
 
@@ -32,7 +34,9 @@ def parts(
     base = [sys.executable, "-P", "-m", "cli.main"]
     command = [*base, "--config", str(config.absolute())] if config else base
     soft = settings.worker.shutdown_timeout + COLD_SECONDS + 2
-    made = [Part("db", (*command, "db", "upgrade"), env, stage=_WORKERS, once=True)]
+    made: list[Part] = []
+    if not without >= _USE_DATABASE:
+        made.append(Part("db", (*command, "db", "upgrade"), env, stage=_WORKERS, once=True))
     needs_broker: frozenset[str] = frozenset()
     if settings.broker.embedded:
         folder = settings.paths.data / "broker"

@@ -84,6 +84,9 @@ class Listener:
     def killed(self, part: Part, seconds: float) -> None:
         """``part`` did not stop within ``seconds`` and was killed."""
 
+    def stopped(self) -> None:
+        """Nothing of it runs any more."""
+
 
 @dataclass(slots=True)
 class Supervisor:
@@ -107,8 +110,9 @@ class Supervisor:
             try:
                 while not self._stops:
                     self._reap()
-                    self._start(wakeups.address)
                     self._probe()
+                    # after both of them, which make ready what others wait for
+                    self._start(wakeups.address)
                     if not self._announced and all(c.ready for c in self._children.values()):
                         self._announced = True
                         self.listener.all_ready(time.monotonic() - begun)
@@ -116,6 +120,7 @@ class Supervisor:
                         self._is_ready(pid)
             finally:
                 self._stop(wakeups)
+                self.listener.stopped()
 
     def _asked_to_stop(self, _signal: int, _frame: FrameType | None) -> None:
         self._stops += 1

@@ -5,7 +5,7 @@ import errno
 import fcntl
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import click
@@ -126,6 +126,7 @@ class Display(Listener):
         self._config = config
         self._logs = logs
         self._console = Console(highlight=False, soft_wrap=True)
+        self._names = {part.name for part in parts}
         self._width = max(len(part.name) for part in parts)
         self._say("[bold]Breezeblock[/]", f"keeps its data in {settings.paths.data}")
 
@@ -135,7 +136,7 @@ class Display(Listener):
 
     def all_ready(self, seconds: float) -> None:
         self._say("[bold green]Ready[/]", f"after {seconds:.1f} s; Ctrl-C stops it")
-        for line in endpoints(self._settings, self._config):
+        for line in endpoints(self._settings, self._config, self._names):
             self._say("", line)
 
     def died(self, part: Part, reason: str, delay: float) -> None:
@@ -149,6 +150,9 @@ class Display(Listener):
     def killed(self, part: Part, seconds: float) -> None:
         self._say("  [red]killed[/]", f"{part.name}: it had not stopped after {seconds:.0f} s")
 
+    def stopped(self) -> None:
+        self._say("[bold]Stopped[/]", "")
+
     def _name(self, part: Part) -> str:
         return part.name.ljust(self._width)
 
@@ -158,9 +162,14 @@ class Display(Listener):
             self._console.print(f"{markup} {escape(text)}" if markup else escape(text))
 
 
-def endpoints(settings: Settings, config: Path | None) -> list[str]:
-    """Where the service is, and three commands to try."""
-    api = settings.api
+def endpoints(settings: Settings, config: Path | None, names: Collection[str]) -> list[str]:
+    """Where the parts ``names`` are to be found, and three commands to try."""
+    api, flower = settings.api, settings.flower
+    lines = [f"  Logs               {settings.paths.data / 'log'}"]
+    if "flower" in names:
+        lines.insert(0, f"  Flower             http://{stack.authority(flower.host, flower.port)}")
+    if "api" not in names:
+        return lines
     url = f"http://{stack.authority(api.host, api.port)}/v3"
     breezeblock = stack.tool("breezeblock") + (f" --config {config}" if config else "")
     login = (
@@ -168,11 +177,9 @@ def endpoints(settings: Settings, config: Path | None) -> list[str]:
         if api.auth == "noauth"
         else f"--os-auth-type http_basic --os-endpoint {url} --os-username <user>"
     )
-    flower = stack.authority(settings.flower.host, settings.flower.port)
     return [
         f"  Block Storage API  {url}",
-        f"  Flower             http://{flower}",
-        f"  Logs               {settings.paths.data / 'log'}",
+        *lines,
         "Try, in another terminal:",
         f"  {stack.tool('cinder')} {login} create 1 --name first",
         f"  {breezeblock} status",

@@ -2,14 +2,17 @@
 
 import os
 import signal
+import socket
 import sys
 import threading
 import time
+import warnings
 from typing import Any
 
 import click
 import structlog
 from celery import Celery, signals
+from celery.exceptions import SecurityWarning
 
 from cli.context import settings_of
 from config import logging as logs
@@ -53,10 +56,12 @@ def run(
         name = settings.node.name if role == "node" else f"{role}-{os.getpid()}"
     logs.configure(settings.logging, name)
     app = _app(settings, role)
+    # It warns of root because of pickle. Messages here are JSON, and some storage needs root.
+    warnings.simplefilter("ignore", SecurityWarning)
     _connect_signals(settings.worker.shutdown_timeout)
     queues = (node_queue(settings.node.name),) if role == "node" else QUEUES[role]
     working = app.Worker(
-        hostname=f"{name}@%h",
+        hostname=f"{name}@{socket.gethostname()}",
         queues=",".join(queues),
         pool=pool or default_pool,
         concurrency=concurrency or default_concurrency,

@@ -26,7 +26,16 @@ _SECRET_KEY = re.compile(
 _DEEPEST = 8
 
 #: Libraries whose INFO lines say what Flower and our own lines say better.
-_QUIET = ("celery.app.trace", "celery.worker.strategy", "kombu", "amqp", "urllib3", "asyncio")
+_QUIET = (
+    "celery.app.trace",
+    "celery.beat",
+    "celery.worker.strategy",
+    "kombu",
+    "amqp",
+    "urllib3",
+    "asyncio",
+    "tornado.access",
+)
 
 
 def configure(settings: LoggingSettings, process: str, stream: TextIO | None = None) -> None:

@@ -100,9 +100,13 @@ def test_a_probe_decides_where_there_is_one(tmp_path: Path, record: Record) -> N
     flag = tmp_path / "flag"
     code = f"import time; time.sleep(0.3); open({str(flag)!r}, 'w'); {READY}{SLEEP}"
     begun = time.monotonic()
-    Supervisor([part("a", code, ready=flag.exists)], tmp_path, record).run()
+    parts = [
+        part("a", code, ready=flag.exists),
+        part("b", READY + SLEEP, after=frozenset({"a"})),
+    ]
+    Supervisor(parts, tmp_path, record).run()
     assert time.monotonic() - begun > 0.3
-    assert record.events[0] == ("ready", "a")
+    assert record.events[:2] == [("ready", "a"), ("ready", "b")]
 
 
 def test_what_runs_once_is_ready_when_it_has_succeeded(tmp_path: Path, record: Record) -> None:
