@@ -14,10 +14,27 @@ from api.blueprint import Fault
 from api.context import new_request_id
 from config.settings import Settings
 
-RESOURCES: tuple[str, ...] = ()
+RESOURCES: tuple[str, ...] = (
+    "api.volumes",
+    "api.volume_metadata",
+    "api.volume_actions",
+    "api.volume_types",
+    "api.type_extra_specs",
+    "api.type_access",
+    "api.quota_sets",
+    "api.limits",
+    "api.services",
+    "api.pools",
+    "api.availability_zones",
+    "api.hosts",
+    "api.extensions",
+    "api.flows",
+    "api.nodes",
+    "api.residues",
+)
 """Modules with a blueprint `blp`, served below /v3/{project_id} and, without project, /v3."""
 
-ROOT_RESOURCES: tuple[str, ...] = ()
+ROOT_RESOURCES: tuple[str, ...] = ("api.versions",)
 """Modules with a blueprint `blp` that is served as it stands."""
 
 GLOBAL_REQUEST_ID = "X-OpenStack-Request-ID"
@@ -79,6 +96,8 @@ def _begin() -> None:
     g.global_request_id = sent if sent.startswith("req-") and len(sent) == 40 else None
     clear_contextvars()
     bind_contextvars(request_id=g.request_id)
+    if "\0" in request.path or b"%00" in request.query_string:
+        raise errors.ApiError(400 if "\0" not in request.path else 404, "There is a NUL in the URL.")
     # refused before it is read; a body of unknown length is counted while it is
     if (request.content_length or 0) > (request.max_content_length or 0):
         raise errors.ApiError(413, errors.TEXTS[413])

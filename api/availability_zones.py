@@ -7,7 +7,7 @@ from api.schemas.availability_zones import ZonesAnswer
 from api.topology import VOLUME_BINARY, services
 from db.transactions import reading
 
-blp = Blueprint("availability zones", __name__, description="Zones of the storage nodes")
+blp = Blueprint("availability_zones", __name__, description="Zones of the storage nodes")
 
 
 @blp.get("/os-availability-zone")

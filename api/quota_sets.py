@@ -22,7 +22,7 @@ from db import quota_limits
 from db.quota import UNLIMITED, Usage
 from db.transactions import reading, writing
 
-blp = Blueprint("quota sets", __name__, description="Limits and usage of projects")
+blp = Blueprint("quota_sets", __name__, description="Limits and usage of projects")
 
 MAX_LIMIT = 2**31 - 1
 NOT_LIMITS = frozenset({"id", "tenant_id", "class_name"})

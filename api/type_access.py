@@ -15,7 +15,7 @@ from api.volume_types import find
 from db.models import VolumeTypeAccess
 from db.transactions import reading, writing
 
-blp = Blueprint("type access", __name__, description="Access of projects to private volume types")
+blp = Blueprint("type_access", __name__, description="Access of projects to private volume types")
 
 POLICY = "volume_extension:volume_type_access"
 

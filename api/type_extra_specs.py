@@ -12,7 +12,7 @@ from api.schemas.volume_types import ExtraSpec, ExtraSpecAnswer, ExtraSpecs, Ext
 from api.volume_types import find, in_use, visible_specs
 from db.transactions import reading, writing
 
-blp = Blueprint("extra specs", __name__, description="What a volume type asks of a back end")
+blp = Blueprint("type_extra_specs", __name__, description="What a volume type asks of a back end")
 
 POLICY = "volume_extension:types_extra_specs"
 

@@ -25,7 +25,7 @@ from db import quota_limits
 from db.models import DEFAULT_TYPE_NAME, Hold, Volume, VolumeType, VolumeTypeAccess
 from db.transactions import reading, writing
 
-blp = Blueprint("volume types", __name__, description="Volume types")
+blp = Blueprint("volume_types", __name__, description="Volume types")
 
 MANAGE = "volume_extension:types_manage"
 USER_VISIBLE_SPECS = ("RESKEY:availability_zones", "multiattach", "replication_enabled")
@@ -178,7 +178,7 @@ def create_type(body: dict[str, Any]) -> dict[str, Any]:
     require_admin(MANAGE)
     given = body["volume_type"]
     volume_type = VolumeType(
-        name=given["name"].strip(),
+        name=given["name"],
         description=given.get("description"),
         is_public=given["is_public"],
         extra_specs=given["extra_specs"],
@@ -197,8 +197,6 @@ def update_type(body: dict[str, Any], type_id: str) -> dict[str, Any]:
     changes = {key: value for key, value in given.items() if value is not None}
     if not changes:
         raise ApiError(400, "Specify the volume type's name, description or is_public.")
-    if "name" in changes:
-        changes["name"] = changes["name"].strip()
     return {"volume_type": document(_change(type_id, changes), current())}
 
 

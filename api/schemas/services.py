@@ -3,21 +3,21 @@
 from marshmallow import fields, validate
 
 from api.blueprint import Body, Document
-from api.schemas.volume_types import filled, printable
+from api.schemas.fields import Name
+
+FILLED = validate.Length(min=1, error="It must not be empty.")
 
 
 class ServiceBody(Body):
     """`service` is the old name of `binary`."""
 
-    host = fields.String(required=True, validate=validate.Length(min=1, max=255))
-    binary = fields.String(validate=validate.Length(min=1, max=255))
-    service = fields.String(validate=validate.Length(min=1, max=255))
+    host = Name(required=True, validate=FILLED)
+    binary = Name(validate=FILLED)
+    service = Name(validate=FILLED)
 
 
 class ServiceReasonBody(ServiceBody):
-    disabled_reason = fields.String(
-        required=True, validate=[validate.Length(min=1, max=255), filled, printable]
-    )
+    disabled_reason = Name(required=True, validate=FILLED)
 
 
 class ServiceDocument(Document):

@@ -1,50 +1,21 @@
 """Bodies of volume types, their extra specs, and access to private ones."""
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
-from marshmallow import ValidationError, fields, pre_load, validate
+from marshmallow import fields, pre_load, validate
 
 from api.blueprint import Body, Document
+from api.schemas.fields import Description, Name, Truth, pairs
 
-SPEC_KEY = validate.Regexp(
-    r"[A-Za-z0-9_.: -]{1,255}\Z",
-    error="A key has 1 to 255 of the characters A-Z a-z 0-9 _ . : - and space.",
-)
-
-
-def printable(text: str) -> None:
-    """Refuse NUL and control characters; line ends and tabs are text."""
-    if any(not (c.isprintable() or c in "\n\r\t") for c in text):
-        raise ValidationError("It must not contain control characters.")
-
-
-def filled(text: str) -> None:
-    """Refuse a name of nothing but spaces."""
-    if not text.strip():
-        raise ValidationError("It must not be empty.")
-
-
-Checks = Sequence[Callable[[Any], Any]]
-
-NAME: Checks = [validate.Length(min=1, max=255), filled, printable]
-DESCRIPTION: Checks = [validate.Length(max=255), printable]
-
-
-def specs_field(**options: Any) -> fields.Dict:
-    """A mapping of extra specs: keys as SPEC_KEY says, values strings of at most 255."""
-    return fields.Dict(
-        keys=fields.String(validate=SPEC_KEY),
-        values=fields.String(validate=[validate.Length(max=255), printable]),
-        **options,
-    )
+ONE = validate.Length(equal=1, error="It must be one key with its value.")
+FILLED = validate.Length(min=1, error="It must not be empty.")
 
 
 class NewType(Body):
-    name = fields.String(required=True, validate=NAME)
-    description = fields.String(allow_none=True, validate=DESCRIPTION)
-    extra_specs = specs_field(load_default=dict)
-    is_public = fields.Boolean(data_key="os-volume-type-access:is_public", load_default=True)
+    name = Name(required=True, validate=FILLED)
+    description = Description(allow_none=True)
+    extra_specs = pairs(load_default=dict)
+    is_public = Truth(data_key="os-volume-type-access:is_public", load_default=True)
 
 
 class NewTypeBody(Body):
@@ -52,9 +23,9 @@ class NewTypeBody(Body):
 
 
 class TypeChange(Body):
-    name = fields.String(allow_none=True, validate=NAME)
-    description = fields.String(allow_none=True, validate=DESCRIPTION)
-    is_public = fields.Boolean()
+    name = Name(allow_none=True, validate=FILLED)
+    description = Description(allow_none=True)
+    is_public = Truth()
 
 
 class TypeChangeBody(Body):
@@ -62,13 +33,13 @@ class TypeChangeBody(Body):
 
 
 class ExtraSpecs(Body):
-    extra_specs = specs_field(required=True)
+    extra_specs = pairs(required=True)
 
 
 class ExtraSpec(Body):
     """One spec, `{key: value}`; loads as `{"extra_specs": {key: value}}`."""
 
-    extra_specs = specs_field(required=True, validate=validate.Length(equal=1))
+    extra_specs = pairs(required=True, validate=ONE)
 
     @pre_load
     def _wrap(self, data: Any, **_options: Any) -> Any:
@@ -76,7 +47,7 @@ class ExtraSpec(Body):
 
 
 class ProjectAccess(Body):
-    project = fields.String(required=True, validate=NAME)
+    project = Name(required=True, validate=FILLED)
 
 
 class TypeAction(Body):
