@@ -1,4 +1,4 @@
-"""The Celery application of the control plane: API (to send), control, scheduler and events workers."""
+"""The Celery application of the control plane: its workers, and the API that sends to them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -78,7 +78,8 @@ def _register_reports(
     def node_failed(task: Any, message: Message) -> dict[str, Any] | None:
         """Turn a flow around after its node's step (or a node's compensation) failed."""
         task.request.chain = None
-        return in_context(lambda: _node_failed(engine, message))
+        outcome: dict[str, Any] | None = in_context(lambda: _node_failed(engine, message))
+        return outcome
 
     @app.task(name="flow.parked")
     def parked(message: dict[str, Any]) -> None:
@@ -92,7 +93,7 @@ def _register_reports(
 
 
 def _node_failed(engine: Engine, message: Message) -> dict[str, Any] | None:
-    reply = message["reply"]
+    reply = message["reply"] or {}
     definition = engine.definitions[message["kind"]]
     for step in definition.steps:
         undoing = step.undo_order is not None and step.undo_name == reply["step"]

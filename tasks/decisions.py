@@ -82,4 +82,5 @@ def resend_due(tick: int, last: int, resends: int, grace: int, most: int) -> boo
 
     The wait doubles with every resend, from `grace` ticks up to `most`.
     """
-    return tick - last >= min(grace * 2 ** min(resends, 16), max(most, grace))
+    wait = min(grace << min(resends, 16), max(most, grace))
+    return tick - last >= wait

@@ -8,9 +8,9 @@
     @quota_reserve.compensation
     def quota_release(run: Run) -> Results: ...
 
-Each function becomes a Celery task named `<kind>.<function>`. A control step runs in one transaction
-with its line in the journal; what it returns is journalled and handed to the steps after it. A node
-step's function only says what the node is asked to do; None skips the step.
+Each function becomes a Celery task named `<kind>.<function>`. A control step runs in one
+transaction with its line in the journal; what it returns is journalled and handed to the steps
+after it. A node step's function only says what the node is asked to do; None skips the step.
 """
 
 from collections.abc import Callable, Mapping
@@ -95,9 +95,9 @@ class Step:
 class FlowDefinition:
     """A pipeline.
 
-    admission   after this step the request is accepted, and refusals can no longer reach the client
+    admission   after this step the request is accepted: no refusal can reach the client
     retry_from  a node step that failed is undone back to this step and tried on another node
-    pivot       from this step on the flow goes only forward: with its node out of reach it is parked
+    pivot       from this step on the flow goes only forward; without its node it is parked
     on_park     what the resource looks like meanwhile
     on_resume   takes the resource again for a parked flow; False when something else has it
     """

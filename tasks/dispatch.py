@@ -1,4 +1,4 @@
-"""What is sent for a flow as it stands, and the sending: always after the commit that it rests on."""
+"""What is sent for a flow as it stands, and the sending: always after the commit it rests on."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from tasks.message import VERSION, Message
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A chain of (task, queue) and the message of its first task; queue None: the message's node."""
+    """A chain of (task, queue) and its first task's message; queue None: the message's node."""
 
     links: tuple[tuple[str, str | None], ...]
     message: Message

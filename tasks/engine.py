@@ -118,7 +118,7 @@ class Engine:
     # -- backward --------------------------------------------------------------------------------
 
     def backward(self, task: Task, step: Step, message: Message) -> Any:
-        """Run a control step's compensation; the last one ends the flow or sends it forward again."""
+        """Run a control step's compensation; the last one ends the flow or sends it on again."""
         started = utcnow()
         try:
             done = retrying(lambda: self._backward(step, message, started))
@@ -253,7 +253,7 @@ class Engine:
         return turned
 
     def _stands_at(self, flow: Flow, step: Step, undoing: bool) -> bool:
-        """Whether the flow is where `step` runs; after a node's step it still stands on that one."""
+        """Whether the flow is where `step` runs; after a node's step it still stands on that."""
         if flow.position == step.index:
             return True
         here = self.definitions[flow.kind].steps[flow.position]

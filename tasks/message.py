@@ -1,4 +1,4 @@
-"""The one argument of every task of a flow: plain JSON, returned by a step as the next one's argument.
+"""The one argument of every task of a flow: plain JSON, which a step returns for the next one.
 
 Both sides of the broker use this module; it imports neither the database nor a web framework.
 """

@@ -87,6 +87,6 @@ class Listener:
                         connection.heartbeat_check() if connection.supports_heartbeats else None
 
     def _on_notice(self, body: Any, _message: Any) -> None:
-        event = self._waiting.get(body.get("flow") if isinstance(body, dict) else None)
+        event = self._waiting.get(str(body.get("flow"))) if isinstance(body, dict) else None
         if event is not None:
             event.set()

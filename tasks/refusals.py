@@ -1,4 +1,4 @@
-"""Answers of the 4xx kind that a step may give, with the texts and statuses of the Block Storage API.
+"""Refusals that a step may give, with the statuses and texts of the Block Storage API.
 
 Refused
   └── raised by steps; the flow ends with it, and before admission the client gets it

@@ -1,4 +1,4 @@
-"""What nodes report: who is up, what their pools hold, what they work on. Written only on change."""
+"""What nodes report: who is up, what pools hold, what is worked on. Written only on change."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,10 +1,10 @@
 """The sweeper: finds flows without progress and drives them on, from the journal.
 
-Its clock counts its own runs. At every tick a probe goes into each queue; since queues are first in,
-first out, a message older than an answered probe has come out. A flow whose message came out and
-that has not moved since has lost it: it is sent again under a higher epoch. A flow whose message is
-older than any answer waits in a backlog, and is left alone. So a clock that jumps, or a second beat,
-does no harm.
+Its clock counts its own runs. At every tick a probe goes into each queue; since queues are first
+in, first out, a message older than an answered probe has come out. A flow whose message came out
+and that has not moved since has lost it: it is sent again under a higher epoch. A flow whose
+message is younger than the newest answer waits in a backlog, and is left alone. So a wall clock
+that jumps, or a second beat, does no harm.
 """
 
 from datetime import timedelta
@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 from kombu.exceptions import OperationalError as BrokerError
-from sqlalchemy import Select, delete, func, or_, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from config.routing import CONTROL, NODE_PREFIX, SCHEDULER, node_queue
@@ -115,7 +115,7 @@ def _without_progress(engine: Engine, tick: int) -> list[tuple[str, int, int]]:
     settings = engine.settings.sweeper
     answered = func.coalesce(QueueProbe.answered_tick, 0)
     silent = (answered <= tick - settings.node_down_ticks) & Flow.queue.like(f"{NODE_PREFIX}%")
-    query: Select[Any] = (
+    query = (
         select(Flow.id, Flow.epoch, Flow.seq, Flow.tick, Flow.resends)
         .outerjoin(QueueProbe, QueueProbe.queue == Flow.queue)
         .where(

@@ -217,7 +217,7 @@ def _refuse_source(run: Run, source_id: str) -> None:
 
 
 def _find_type(run: Run, wanted: str | None) -> VolumeType:
-    """The type by id or name, else the default one; locked against deletion until the hold is in."""
+    """The type by id or name, else the default one; locked until the hold on it is in."""
     wanted = wanted or run.settings.api.default_volume_type
     found = run.tx.scalars(
         select(VolumeType)

@@ -1,4 +1,4 @@
-"""Delete a volume. The pivot is the node's step: what has begun to be destroyed cannot be undone."""
+"""Delete a volume. The pivot is the node's step: what has begun to be destroyed stays so."""
 
 from db import residues
 from db.models import Node, Volume

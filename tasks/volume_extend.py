@@ -1,4 +1,4 @@
-"""Extend a volume. The pivot is the node's step: a volume that has begun to grow does not shrink."""
+"""Extend a volume. The pivot is the node's step: what has begun to grow does not shrink."""
 
 from config.routing import SCHEDULER
 from db import capacity, quota
@@ -71,7 +71,7 @@ def extract(run: Run) -> Results:
 
 @extract.compensation
 def restore_status(run: Run) -> Results:
-    """Before admission the volume is what it was; after it, its owner learns that it did not grow."""
+    """Before admission the volume is what it was; after it, its owner sees that it did not grow."""
     volume = owned(run.tx, run.flow)
     if volume is not None:
         let_go(volume, ERROR_EXTENDING if run.flow.admitted else run.ctx["previous_status"])

@@ -32,8 +32,8 @@ class Flow(Base):
     """One run of a pipeline for one request.
 
     `position` is the index of the step that is to take effect next (while undoing: of the step
-    whose compensation is). `epoch` is raised by compare-and-set before anything is sent again. `tick` is
-    the sweeper's count at the last progress, `queue` where the last message went.
+    whose compensation is). `epoch` is raised by compare-and-set before anything is sent again.
+    `tick` is the sweeper's count at the last progress, `queue` where the last message went.
     """
 
     __tablename__ = "flows"
