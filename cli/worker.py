@@ -114,8 +114,13 @@ def _connect_signals(shutdown_timeout: float) -> None:
     signals.setup_logging.connect(leave_logging_alone, weak=False)
     signals.worker_ready.connect(ready, weak=False)
     signals.worker_shutting_down.connect(limit_shutdown, weak=False)
-    parent = os.getpid()
-    signals.worker_process_init.connect(lambda **_: die_with_parent(parent), weak=False)
+    worker = os.getpid()
+
+    def die_with_worker(**_: Any) -> None:
+        if os.getpid() != worker:  # the solo pool sends this signal too, in the worker itself
+            die_with_parent(worker)
+
+    signals.worker_process_init.connect(die_with_worker, weak=False)
 
 
 def _end_after(timeout: float) -> None:

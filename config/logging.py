@@ -27,6 +27,7 @@ _DEEPEST = 8
 
 #: Libraries whose INFO lines say what Flower and our own lines say better.
 _QUIET = (
+    "alembic.runtime.plugins",
     "celery.app.trace",
     "celery.beat",
     "celery.worker.strategy",
