@@ -113,7 +113,10 @@ class Ledger:
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LedgerError(f"{path}: {error}") from error
         self.locks = Locks(path.with_name(path.name + ".locks"))
         self._path = path
         self._mutex = threading.Lock()
@@ -289,6 +292,7 @@ class Ledger:
 
     def _connect(self) -> sqlite3.Connection:
         try:
+            self._path.touch(mode=0o600)  # SQLite gives its other files the mode of this one
             db = sqlite3.connect(
                 self._path, timeout=30.0, isolation_level=None, check_same_thread=False
             )
@@ -304,9 +308,8 @@ class Ledger:
                 db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             elif version != SCHEMA_VERSION:
                 raise LedgerError(f"{self._path}: of version {version}, not {SCHEMA_VERSION}")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise LedgerError(f"{self._path}: {error}") from error
-        self._path.chmod(0o600)
         return db
 
     @contextmanager
