@@ -138,5 +138,7 @@ _BY_PHRASE: tuple[tuple[str, type[DriverError]], ...] = (
 def qemu_img_error(verb: str, code: int, stderr: str) -> DriverError:
     """The driver error for a qemu-img that ended with a `code` other than 0."""
     kind = next((kind for phrase, kind in _BY_PHRASE if phrase in stderr), DriverFailed)
-    said = " ".join(stderr.split()) or "no message"
+    # It cannot delete a file that it knows by number only; whoever opened the file does that.
+    lines = (line for line in stderr.splitlines() if "Error when deleting file" not in line)
+    said = " ".join(" ".join(lines).split()) or "no message"
     return kind(f"qemu-img {verb} ended with {code}: {said[:500]}")
