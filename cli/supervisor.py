@@ -78,6 +78,9 @@ class Listener:
     def died(self, part: Part, reason: str, delay: float) -> None:
         """``part`` ended by itself and will be started again in ``delay`` seconds."""
 
+    def asked_to_stop(self, by: str) -> None:
+        """The stack ends because of the signal ``by``."""
+
     def stopping(self, names: list[str]) -> None:
         """These are asked to stop."""
 
@@ -97,6 +100,7 @@ class Supervisor:
     listener: Listener = field(default_factory=Listener)
     _children: dict[str, _Child] = field(default_factory=dict)
     _stops: int = 0
+    _asked_by: str = ""
     _announced: bool = False
 
     def run(self) -> None:
@@ -118,12 +122,14 @@ class Supervisor:
                         self.listener.all_ready(time.monotonic() - begun)
                     for pid in wakeups.wait(self._pause()):
                         self._is_ready(pid)
+                self.listener.asked_to_stop(self._asked_by)
             finally:
                 self._stop(wakeups)
                 self.listener.stopped()
 
-    def _asked_to_stop(self, _signal: int, _frame: FrameType | None) -> None:
+    def _asked_to_stop(self, number: int, _frame: FrameType | None) -> None:
         self._stops += 1
+        self._asked_by = signal.Signals(number).name
 
     def _start(self, notify: str) -> None:
         now = time.monotonic()

@@ -144,6 +144,9 @@ class Display(Listener):
         text = f"{self._name(part)} {reason}; starting it again in {delay:.1f} s ({log})"
         self._say("  [red]died [/]", text)
 
+    def asked_to_stop(self, by: str) -> None:
+        self._say("[bold]Stopping[/]", f"because of {by}")
+
     def stopping(self, names: list[str]) -> None:
         self._say("  stopping", ", ".join(names))
 
