@@ -22,6 +22,10 @@ def file_backend(folder: Path, **options: Any) -> Driver:
     return load_backend("main", {"driver": "file", "folder": str(folder), **options})
 
 
+def names_in(folder: Path) -> set[str]:
+    return {one.name for one in folder.iterdir()}
+
+
 def needs_qemu() -> None:
     if shutil.which("qemu-img") is None or shutil.which("qemu-io") is None:
         pytest.skip("needs qemu-img and qemu-io (apt: qemu-utils)")
