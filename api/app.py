@@ -9,7 +9,7 @@ from flask import Flask, Response, g, request
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 import db
-from api import auth, errors, microversion
+from api import admission, auth, errors, idempotency, microversion
 from api.blueprint import Fault
 from api.context import new_request_id
 from config.settings import Settings
@@ -68,6 +68,8 @@ def create_app(settings: Settings) -> Flask:
     app.before_request(_begin)
     app.before_request(microversion.take)
     auth.install(app, settings)
+    idempotency.install(app)
+    admission.install(app, settings)
     app.after_request(_finish)
     _register(app)
     return app
@@ -97,7 +99,7 @@ def _begin() -> None:
     clear_contextvars()
     bind_contextvars(request_id=g.request_id)
     if "\0" in request.path or b"%00" in request.query_string:
-        raise errors.ApiError(400 if "\0" not in request.path else 404, "There is a NUL in the URL.")
+        raise errors.ApiError(404 if "\0" in request.path else 400, "There is a NUL in the URL.")
     # refused before it is read; a body of unknown length is counted while it is
     if (request.content_length or 0) > (request.max_content_length or 0):
         raise errors.ApiError(413, errors.TEXTS[413])

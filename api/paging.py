@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from flask import request
-from sqlalchemy import ColumnElement, Row, Select, and_, case, or_, tuple_
+from sqlalchemy import ColumnElement, Row, Select, and_, case, literal, or_, tuple_
 
 from api.context import settings
 from api.errors import ApiError
@@ -115,6 +115,7 @@ def _after(parts: list[tuple[ColumnElement[Any], bool, Any]]) -> ColumnElement[b
     choices: list[ColumnElement[bool]] = []
     equal: list[ColumnElement[bool]] = []
     for column, descends, value in known:
-        choices.append(and_(*equal, column < value if descends else column > value))
+        bound = literal(value, column.type)  # a plain True has no order for SQLAlchemy
+        choices.append(and_(*equal, column < bound if descends else column > bound))
         equal.append(column == value)
     return or_(*choices)

@@ -1,6 +1,5 @@
 """Volumes: list, show, create, change, delete, summary."""
 
-import uuid
 from typing import Any
 
 from flask import Response
@@ -24,7 +23,7 @@ from api.schemas.volumes import (
     VolumeList,
     VolumeUpdate,
 )
-from db.models import Volume
+from db.models import Volume, new_id
 from db.transactions import reading, writing
 from db.transitions import InvalidStatus
 
@@ -116,10 +115,9 @@ def create_volume(body: dict[str, Any]) -> dict[str, Any]:
     """Create a volume."""
     volume = body["volume"]
     _refuse_missing_sources(volume)
-    volume_id = str(uuid.uuid4())
-    admission.submit(
+    volume_id = admission.submit(
         "volume.create",
-        volume_id,
+        new_id(),
         {
             "size_gib": volume["size"],
             "name": volume.get("name", volume.get("display_name")),
