@@ -20,8 +20,8 @@ def enter(
     tx: Session,
     flow_id: str,
     epoch: int,
-    state: str,
-    position: int,
+    stands: str,
+    at: int,
     *,
     lines: int = 1,
     **changes: Any,
@@ -36,8 +36,8 @@ def enter(
         .where(
             Flow.id == flow_id,
             Flow.epoch == epoch,
-            Flow.state == state,
-            Flow.position == position,
+            Flow.state == stands,
+            Flow.position == at,
         )
         .values(seq=Flow.seq + lines, tick=_NOW, resends=0, **changes)
         .returning(Flow)
