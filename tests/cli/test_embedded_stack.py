@@ -1,0 +1,167 @@
+"""`breezeblock up` for real: from nothing to a volume, through deaths, to nothing left running."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import requests
+
+READY_SECONDS = 60  # fifteen are promised, on a machine that does nothing else
+pytestmark = pytest.mark.slow
+
+
+def free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as held:
+        servers = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [server.getsockname()[1] for server in servers]
+
+
+def wait_for(what: Callable[[], Any], seconds: float = 20.0) -> Any:
+    until = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < until, f"not within {seconds} s: {what}"
+        time.sleep(0.05)
+    return found
+
+
+class Stack:
+    """A running `breezeblock up` in ``folder``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.api, flower, broker = free_ports(3)
+        self.said = folder / "said"
+        env = {
+            **os.environ,
+            "BREEZEBLOCK_API__PORT": str(self.api),
+            "BREEZEBLOCK_FLOWER__PORT": str(flower),
+            "BREEZEBLOCK_BROKER__URL": f"redis://127.0.0.1:{broker}/0",
+            "BREEZEBLOCK_BROKER__EMBEDDED": "true",
+            "BREEZEBLOCK_NODE__REPORT_INTERVAL": "0.5",
+        }
+        with self.said.open("w") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "cli.main", "up"],
+                cwd=folder,
+                env=env,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        wait_for(lambda: "\nReady after" in self.text() or self.process.poll(), READY_SECONDS)
+        assert self.process.poll() is None, self.text()
+
+    def text(self) -> str:
+        return self.said.read_text()
+
+    def children(self) -> dict[str, psutil.Process]:
+        """name → process of each part that is a Python program."""
+        found = {}
+        for process in psutil.Process(self.process.pid).children():
+            words = process.cmdline()
+            if "--name" in words:
+                found[words[words.index("--name") + 1]] = process
+            elif "node" in words:
+                found[Path(words[words.index("--config") + 1]).stem] = process
+            else:
+                found[words[-1]] = process
+        return found
+
+    def everything(self) -> list[psutil.Process]:
+        up = psutil.Process(self.process.pid)
+        return [up, *up.children(recursive=True)]
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        answer = requests.request(
+            method, f"http://127.0.0.1:{self.api}/v3/p{path}", json=body, timeout=30
+        )
+        assert answer.ok, answer.text
+        return answer.json() if answer.content else None
+
+    def create(self, name: str) -> str:
+        made = self.call("POST", "/volumes", {"volume": {"size": 1, "name": name}})
+        return str(made["volume"]["id"])
+
+    def is_available(self, volume: str) -> bool:
+        return bool(self.call("GET", f"/volumes/{volume}")["volume"]["status"] == "available")
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        self.process.send_signal(how)
+        self.process.wait(60)
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    stack = Stack(tmp_path)
+    yield stack
+    if stack.process.poll() is None:
+        stack.stop(signal.SIGKILL)
+
+
+def none_left(processes: list[psutil.Process]) -> bool:
+    return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
+
+
+def test_a_volume_outlives_a_stop_and_a_start(stack: Stack, tmp_path: Path) -> None:
+    volume = stack.create("first")
+    wait_for(lambda: stack.is_available(volume))
+    (made,) = tmp_path.glob(f"var/node[12]/volumes/volume-{volume}")
+    assert made.stat().st_size == 1 << 30
+    everything = stack.everything()
+    assert len(everything) > 10
+    stack.stop()
+    assert stack.process.returncode == 0
+    said = stack.text()
+    order = [line.split()[1].rstrip(",") for line in said.splitlines() if " stopping " in line]
+    assert order == ["api", "beat", "control", "node1", "broker"]
+    assert "killed" not in said
+    assert none_left(everything)
+
+    again = Stack(tmp_path)
+    try:
+        assert again.call("GET", f"/volumes/{volume}")["volume"]["name"] == "first"
+        again.call("DELETE", f"/volumes/{volume}")
+        wait_for(lambda: not made.exists())
+    finally:
+        again.stop()
+
+
+def test_every_part_that_is_killed_comes_back(stack: Stack) -> None:
+    before = stack.children()
+    assert set(before) >= {"api", "control", "scheduler", "events", "node1", "node2", "beat"}
+    for name in ("control", "node1", "api"):
+        before[name].kill()
+    for name in ("control", "node1", "api"):
+        wait_for(lambda name=name: f"died  {name}" in stack.text())
+        assert "was killed by SIGKILL" in stack.text()
+        wait_for(lambda name=name: (found := stack.children().get(name)) and found != before[name])
+    wait_for(lambda: stack.text().count("ready api") == 2)
+    wait_for(lambda: stack.text().count("ready control") == 2)
+    volume = stack.create("after")
+    wait_for(lambda: stack.is_available(volume), 40)
+
+
+def test_nothing_outlives_a_kill_of_the_stack(stack: Stack) -> None:
+    everything = stack.everything()
+    stack.stop(signal.SIGKILL)
+    wait_for(lambda: none_left(everything))
+
+
+def test_a_second_one_beside_it_is_refused(stack: Stack, tmp_path: Path) -> None:
+    second = subprocess.run(
+        [sys.executable, "-P", "-m", "cli.main", "up"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert second.returncode == 1
+    assert f"process {stack.process.pid}" in second.stderr
