@@ -1,0 +1,148 @@
+"""Storage nodes, and taking one out of service."""
+
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from db.models import Pool, Residue
+from db.transactions import reading
+from tests.api import rows
+from tests.api.conftest import PROJECT, Caller, basic, fault
+
+
+def nodes(caller: Caller) -> dict[str, dict[str, Any]]:
+    response = caller.get("/nodes")
+    assert response.status_code == 200, response.text
+    assert response.json is not None
+    return {node["host"]: node for node in response.json["nodes"]}
+
+
+@pytest.fixture
+def site(app: Flask) -> None:
+    """node1 answers; node2 has been silent for too long and may have something left."""
+    rows.clock(100)
+    rows.node("node1", answered_tick=100, running=[{"object": "volume-1", "token": "hunter2"}])
+    rows.node("node2", answered_tick=1, incarnation=3)
+    rows.residue(host="node2", pool_id=2, gib=4, volumes=1)
+
+
+@pytest.mark.usefixtures("site")
+def test_a_node_shows_what_it_does(admin: Caller) -> None:
+    found = nodes(admin)
+    assert found["node1"] == {
+        "host": "node1",
+        "state": "active",
+        "up": True,
+        "availability_zone": "nova",
+        "incarnation": 1,
+        "reported_at": "2026-03-01T12:00:00.000000",
+        "backends": [
+            {
+                "name": "node1@file",
+                "driver": "file",
+                "up": True,
+                "reason": None,
+                "enabled": True,
+                "disabled_reason": None,
+            }
+        ],
+        "running": [{"object": "volume-1", "token": "***"}],
+        "residues": 0,
+    }
+    assert found["node2"]["up"] is False
+    assert found["node2"]["backends"][0]["up"] is False
+    assert (found["node2"]["incarnation"], found["node2"]["residues"]) == (3, 1)
+    assert admin.get("/nodes/node1").json == {"node": found["node1"]}
+    fault(admin.get("/nodes/node9"), 404, "itemNotFound")
+
+
+@pytest.mark.usefixtures("site")
+def test_a_node_is_drained_and_undrained(admin: Caller) -> None:
+    response = admin.post("/nodes/node1/action", json={"drain": {}})
+    assert response.status_code == 200
+    assert response.json is not None
+    assert response.json["node"]["state"] == "draining"
+    assert nodes(admin)["node2"]["state"] == "active"
+    again = admin.post("/nodes/node1/action", json={"drain": {}})
+    assert again.status_code == 200
+    response = admin.post("/nodes/node1/action", json={"undrain": {}})
+    assert response.status_code == 200
+    assert nodes(admin)["node1"]["state"] == "active"
+
+
+@pytest.mark.usefixtures("site")
+def test_a_node_that_is_up_is_not_forgotten(admin: Caller) -> None:
+    response = admin.post("/nodes/node1/action", json={"forget": {}})
+    assert "up" in fault(response, 409, "conflictingRequest")
+    assert nodes(admin)["node1"]["state"] == "active"
+
+
+@pytest.mark.usefixtures("site")
+def test_forgetting_a_node_writes_its_residues_off(admin: Caller) -> None:
+    response = admin.post("/nodes/node2/action", json={"forget": {}})
+    assert response.status_code == 200, response.text
+    assert response.json is not None
+    assert response.json["node"]["state"] == "forgotten"
+    assert response.json["node"]["residues"] == 0
+    with reading() as tx:
+        assert tx.query(Residue).count() == 0
+        pool = tx.get_one(Pool, 2)
+        assert (pool.taken_gib, pool.volumes) == (26, 2)
+    for action in ("drain", "undrain"):
+        refused = admin.post("/nodes/node2/action", json={action: {}})
+        fault(refused, 409, "conflictingRequest")
+
+
+@pytest.mark.usefixtures("site")
+@pytest.mark.parametrize(
+    ("host", "body", "status"),
+    [
+        ("node1", {}, 400),
+        ("node1", {"drain": {}, "forget": {}}, 400),
+        ("node1", {"reboot": {}}, 400),
+        ("node1", {"drain": None}, 400),
+        ("node9", {"drain": {}}, 404),
+    ],
+)
+def test_what_is_no_action_is_refused(
+    admin: Caller, host: str, body: dict[str, Any], status: int
+) -> None:
+    name = "badRequest" if status == 400 else "itemNotFound"
+    fault(admin.post(f"/nodes/{host}/action", json=body), status, name)
+    assert {node["state"] for node in nodes(admin).values()} == {"active"}
+
+
+def test_nodes_and_residues_are_for_administrators(basic_app: Flask) -> None:
+    ann = basic(basic_app, "ann", PROJECT)
+    rows.node("node1")
+    for response in (
+        ann.get("/nodes"),
+        ann.get("/nodes/node1"),
+        ann.post("/nodes/node1/action", json={"drain": {}}),
+        ann.get("/residues"),
+    ):
+        fault(response, 403, "forbidden")
+
+
+def test_residues_are_listed_filtered_and_paged(admin: Caller) -> None:
+    rows.node("node1")
+    older = rows.residue(0, pool_id=1, gib=4)
+    newer = rows.residue(1, host="node2", op={}, resume=True)
+    answer = admin.get("/residues").json
+    assert answer is not None
+    assert [one["id"] for one in answer["residues"]] == [newer, older]
+    shown = answer["residues"][1]
+    assert (shown["host"], shown["pool"], shown["gib"]) == ("node1", "node1@file#node1-file", 4)
+    assert (shown["verb"], shown["object"], shown["reason"]) == ("destroy", "volume-1", "no answer")
+    assert (answer["residues"][0]["pool"], answer["residues"][0]["resume"]) == (None, True)
+    answer = admin.get("/residues?host=node1").json
+    assert answer is not None
+    assert [one["id"] for one in answer["residues"]] == [older]
+    answer = admin.get("/residues?limit=1").json
+    assert answer is not None
+    assert f"marker={newer}" in answer["residues_links"][0]["href"]
+    answer = admin.get(f"/residues?limit=1&marker={newer}").json
+    assert answer is not None
+    assert [one["id"] for one in answer["residues"]] == [older]
+    fault(admin.get("/residues?marker=nowhere"), 404, "itemNotFound")
