@@ -66,6 +66,10 @@ class Blueprint(flask_smorest.Blueprint):
 
     ARGUMENTS_PARSER = BodyParser()
 
+    def arguments(self, schema: type[Schema] | Schema, **options: Any) -> Any:
+        """As flask-smorest's, with the schema made once and not again for each request."""
+        return super().arguments(schema() if isinstance(schema, type) else schema, **options)
+
 
 class Body(Schema):
     """Base of what clients send: a field that is not known is refused, and the known are named."""

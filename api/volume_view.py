@@ -6,7 +6,6 @@ from sqlalchemy import select
 
 from api.context import current
 from api.links import of, time_text
-from api.microversion import at_least
 from api.paging import AnyRow, AnySelect
 from db.models import Volume, VolumeType
 
@@ -20,31 +19,30 @@ SHOWN_STATUS = {
 """Statuses of taking over a volume are shown as those that clients know, as in Cinder."""
 
 
-def query() -> AnySelect:
-    """The columns that the views below read, of every volume that was admitted."""
-    return (
-        select(
-            Volume.id,
-            Volume.project_id,
-            Volume.user_id,
-            Volume.name,
-            Volume.description,
-            Volume.size,
-            Volume.status,
-            Volume.bootable,
-            Volume.multiattach,
-            Volume.volume_type_id,
-            VolumeType.name.label("type_name"),
-            Volume.availability_zone,
-            Volume.meta.label("meta"),
-            Volume.host,
-            Volume.provider_location,
-            Volume.created_at,
-            Volume.updated_at,
-        )
-        .outerjoin(VolumeType, VolumeType.id == Volume.volume_type_id)
-        .where(Volume.visible.is_(True))
+SHOWN: AnySelect = (
+    select(
+        Volume.id,
+        Volume.project_id,
+        Volume.user_id,
+        Volume.name,
+        Volume.description,
+        Volume.size,
+        Volume.status,
+        Volume.bootable,
+        Volume.multiattach,
+        Volume.volume_type_id,
+        VolumeType.name.label("type_name"),
+        Volume.availability_zone,
+        Volume.meta.label("meta"),
+        Volume.host,
+        Volume.provider_location,
+        Volume.created_at,
+        Volume.updated_at,
     )
+    .outerjoin(VolumeType, VolumeType.id == Volume.volume_type_id)
+    .where(Volume.visible.is_(True))
+)
+"""The columns that the views below read, of every volume that was admitted."""
 
 
 def summary(row: AnyRow) -> dict[str, Any]:
@@ -76,21 +74,22 @@ def created(row: AnyRow) -> dict[str, Any]:
         "multiattach": row.multiattach,
         "attachments": [],
     }
-    is_admin = current().is_admin
+    who = current()
+    is_admin, minor = who.is_admin, who.microversion[1]
     if is_admin:
         volume["migration_status"] = None
-    if at_least(13):
+    if minor >= 13:
         volume["group_id"] = None
-    if at_least(21) and is_admin:
+    if minor >= 21 and is_admin:
         volume["provider_id"] = None
-    if at_least(48):
+    if minor >= 48:
         volume["service_uuid"] = None
         volume["shared_targets"] = False
-    if at_least(61) and is_admin:
+    if minor >= 61 and is_admin:
         volume["cluster_name"] = None
-    if at_least(63):
+    if minor >= 63:
         volume["volume_type_id"] = row.volume_type_id
-    if at_least(65):
+    if minor >= 65:
         volume["consumes_quota"] = True
     return volume
 

@@ -37,7 +37,7 @@ def find(volume_id: str) -> AnyRow:
     row = None
     if is_uuid(volume_id):
         with reading() as tx:
-            row = tx.execute(_mine(volume_view.query(), volume_id)).first()
+            row = tx.execute(_mine(volume_view.SHOWN, volume_id)).first()
     if row is None:
         raise not_found(volume_id)
     return row
@@ -70,7 +70,7 @@ def list_volumes_in_detail() -> dict[str, Any]:
 
 def _list(view: Any, path: str) -> dict[str, Any]:
     page = paging.requested(volume_filters.SORTABLE)
-    wanted = volume_view.query().where(*volume_filters.conditions())
+    wanted = volume_view.SHOWN.where(*volume_filters.conditions())
     marker = find(page.marker) if page.marker else None
     query = paging.paged(wanted, page, volume_filters.SORTABLE, ("created_at", "id"), marker)
     with reading() as tx:
@@ -89,7 +89,7 @@ def summarize() -> dict[str, Any]:
     """Count and size of the volumes; from 3.36 on also the metadata that they have."""
     if not at_least(12):
         raise not_found("summary")
-    wanted = volume_view.query().where(*volume_filters.conditions()).subquery()
+    wanted = volume_view.SHOWN.where(*volume_filters.conditions()).subquery()
     totals = select(func.count(), func.coalesce(func.sum(wanted.c.size), 0))
     with reading() as tx:
         count, size = tx.execute(totals.select_from(wanted)).one()
