@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from celery import Celery, chain
 from celery.contrib.testing.worker import start_worker
+from celery.worker import state
 
 from config.routing import CONTROL, EVENTS, node_queue
 from config.settings import Settings, load
@@ -152,4 +153,11 @@ def running_node(settings: Settings, pool: str = "solo") -> Iterator[Harness]:
     with start_worker(
         app, pool=pool, concurrency=4, queues=[node_queue(host)], perform_ping_check=False
     ):
-        yield harness
+        try:
+            yield harness
+        finally:
+            # The worker sees that it is to end when a message comes, or after two seconds, and
+            # waits for one more message then.
+            state.should_terminate = 0
+            for _ in range(2):
+                harness.send_alone("node.ping", {"v": 1, "tick": 0})
