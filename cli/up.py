@@ -15,7 +15,7 @@ from rich.markup import escape
 from cli import broker, stack
 from cli.context import settings_of
 from cli.supervisor import Listener, Part, StackError, Supervisor
-from config.settings import Settings, mask_url
+from config.settings import ApiSettings, Settings, mask_url
 
 
 @click.command(short_help="Run the whole service here, in the foreground.")
@@ -49,7 +49,7 @@ def up(context: click.Context, nodes: int, without: tuple[str, ...]) -> None:
             logs = settings.paths.data / "log"
             logs.mkdir(exist_ok=True)
             parts = stack.parts(settings, config, nodes, left_out)
-            Supervisor(parts, logs, Display(settings, config, logs, parts)).run()
+            Supervisor(parts, logs, Display(settings, logs, parts)).run()
     except StackError as error:
         raise click.ClickException(str(error)) from error
 
@@ -119,11 +119,8 @@ def _cannot_bind(host: str, port: int) -> str:
 class Display(Listener):
     """One line for each thing that happens, with colours in a terminal and none elsewhere."""
 
-    def __init__(
-        self, settings: Settings, config: Path | None, logs: Path, parts: list[Part]
-    ) -> None:
+    def __init__(self, settings: Settings, logs: Path, parts: list[Part]) -> None:
         self._settings = settings
-        self._config = config
         self._logs = logs
         self._console = Console(highlight=False, soft_wrap=True)
         self._names = {part.name for part in parts}
@@ -136,7 +133,7 @@ class Display(Listener):
 
     def all_ready(self, seconds: float) -> None:
         self._say("[bold green]Ready[/]", f"after {seconds:.1f} s; Ctrl-C stops it")
-        for line in endpoints(self._settings, self._config, self._names):
+        for line in endpoints(self._settings, self._names):
             self._say("", line)
 
     def died(self, part: Part, reason: str, delay: float) -> None:
@@ -165,7 +162,7 @@ class Display(Listener):
             self._console.print(f"{markup} {escape(text)}" if markup else escape(text))
 
 
-def endpoints(settings: Settings, config: Path | None, names: Collection[str]) -> list[str]:
+def endpoints(settings: Settings, names: Collection[str]) -> list[str]:
     """Where the parts ``names`` are to be found, and three commands to try."""
     api, flower = settings.api, settings.flower
     lines = [f"  Logs               {settings.paths.data / 'log'}"]
@@ -173,18 +170,19 @@ def endpoints(settings: Settings, config: Path | None, names: Collection[str]) -
         lines.insert(0, f"  Flower             http://{stack.authority(flower.host, flower.port)}")
     if "api" not in names:
         return lines
-    url = f"http://{stack.authority(api.host, api.port)}/v3"
-    breezeblock = stack.tool("breezeblock") + (f" --config {config}" if config else "")
-    login = (
-        f"--os-auth-type noauth --os-endpoint {url} --os-user-id admin --os-project-id admin"
+    root = f"http://{stack.authority(api.host, api.port)}"
+    cinder = f"{stack.tool('cinder')} --os-endpoint {root}/v3 " + (
+        "--os-auth-type noauth --os-project-id admin"
         if api.auth == "noauth"
-        else f"--os-auth-type http_basic --os-endpoint {url} --os-username <user>"
+        else "--os-auth-type http_basic --os-username <user> --os-project-id <project>"
     )
+    # the operator's commands ask the API of this machine, at its default port, unless told
+    where = "" if api.port == ApiSettings().port else f" --url {root}"
     return [
-        f"  Block Storage API  {url}",
+        f"  Block Storage API  {root}/v3",
         *lines,
-        "Try, in another terminal:",
-        f"  {stack.tool('cinder')} {login} create 1 --name first",
-        f"  {breezeblock} status",
-        f"  {breezeblock} flow list",
+        "Try, in another terminal (cinder is the command of python-cinderclient):",
+        f"  {cinder} create 1 --name first",
+        f"  {stack.tool('breezeblock')} status{where}",
+        f"  {stack.tool('breezeblock')} flow list{where}",
     ]

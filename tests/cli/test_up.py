@@ -113,3 +113,18 @@ def test_a_second_instance_on_the_same_data(tmp_path: Path) -> None:
 
 def test_a_wrong_setting(tmp_path: Path) -> None:
     assert "api.port = '99999'" in failure(tmp_path, environ(API__PORT=99999))
+
+
+def test_the_commands_to_try_are_for_what_runs() -> None:
+    plain = "\n".join(up.endpoints(load(environ={}), {"api", "flower"}))
+    assert "http://127.0.0.1:8776/v3 --os-auth-type noauth" in plain
+    assert "http://127.0.0.1:5555" in plain
+    assert "--url" not in plain
+    given = environ(
+        API__PORT=18000, API__HOST="::1", API__AUTH="http_basic", API__PASSWORD_FILE="u"
+    )
+    other = "\n".join(up.endpoints(load(environ=given), {"api"}))
+    assert "http://[::1]:18000/v3 --os-auth-type http_basic" in other
+    assert "breezeblock status --url http://[::1]:18000" in other
+    assert "Flower" not in other
+    assert "cinder" not in "\n".join(up.endpoints(load(environ={}), {"node1"}))
