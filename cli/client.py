@@ -12,6 +12,7 @@ import click
 import requests
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 DEFAULT_URL = "http://127.0.0.1:8776"
 MICROVERSION = "volume 3.71"
@@ -112,7 +113,7 @@ def _answer(url: str, response: requests.Response) -> dict[str, Any]:
         fault = next(iter(document.values()), None)
         message = fault.get("message") if isinstance(fault, dict) else None
         request_id = response.headers.get("x-openstack-request-id")
-        raise ApiFault(response.status_code, message or response.reason, request_id)
+        raise ApiFault(response.status_code, plain(message or response.reason), request_id)
     return document
 
 
@@ -161,6 +162,18 @@ def print_json(document: Any) -> None:
 def console() -> Console:
     """The console for tables: a terminal's own width, a fixed wide one in a pipe or a file."""
     return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
+
+
+def plain(words: object) -> str:
+    """`words` without the control characters that a terminal would obey; line ends stay."""
+    return "".join(
+        c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in str(words)
+    )
+
+
+def add_row(rows: Table, *cells: object) -> None:
+    """Add a row; a cell that is no Text is shown as it is, never read as markup."""
+    rows.add_row(*(cell if isinstance(cell, Text) else Text(plain(cell)) for cell in cells))
 
 
 def table(*columns: str, title: str | None = None) -> Table:

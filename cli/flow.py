@@ -6,7 +6,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from cli.client import Client, api_command, console, print_json, table
+from cli.client import Client, add_row, api_command, console, plain, print_json, table
 
 STATES = (
     "running",
@@ -58,7 +58,8 @@ def list_flows(
         return
     rows = table("Flow", "Kind", "State", "Resource", "Project", "Started", "Took", "Error")
     for one in document["flows"]:
-        rows.add_row(
+        add_row(
+            rows,
             one["id"],
             one["kind"],
             _coloured(one["state"]),
@@ -93,13 +94,14 @@ def steps_table(steps: list[dict[str, Any]]) -> Table:
     """The journal of one flow, in the order in which its lines were written."""
     rows = table("#", "Step", "Outcome", "Node", "Attempt", "Epoch", "Took", "Error")
     for step in steps:
-        rows.add_row(
-            str(step["seq"]),
+        add_row(
+            rows,
+            step["seq"],
             f"undo {step['step']}" if step["undo"] else step["step"],
             _coloured(step["outcome"]),
             step["node"] or "-",
-            str(step["attempt"]),
-            str(step["epoch"]),
+            step["attempt"],
+            step["epoch"],
             duration(step["duration_ms"]),
             _error(step["error"]),
         )
@@ -127,7 +129,7 @@ def _error(error: dict[str, Any] | None) -> str:
     if not error:
         return ""
     kind, message = error.get("type"), error.get("message") or ""
-    return f"{kind}: {message}" if kind else str(message)
+    return plain(f"{kind}: {message}" if kind else message)
 
 
 def duration(milliseconds: float | None) -> str:

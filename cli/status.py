@@ -6,7 +6,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from cli.client import Client, api_command, console, print_json, table
+from cli.client import Client, add_row, api_command, console, print_json, table
 
 BAR_WIDTH = 24
 WARN_AT, FULL_AT = 0.75, 0.9
@@ -38,7 +38,8 @@ def services_table(services: list[dict[str, Any]]) -> Table:
     """Services as os-services lists them."""
     rows = table("Service", "Host", "Zone", "State", "Status", "Reason", title="Services")
     for one in services:
-        rows.add_row(
+        add_row(
+            rows,
             one["binary"],
             one["host"],
             one["zone"],
@@ -55,14 +56,15 @@ def nodes_table(nodes: list[dict[str, Any]]) -> Table:
         "Node", "Up", "State", "Zone", "Backends", "Running", "Residues", "Reported", title="Nodes"
     )
     for one in nodes:
-        rows.add_row(
+        add_row(
+            rows,
             one["host"],
             up_or_down(one["up"]),
             one["state"],
             one["availability_zone"],
             ", ".join(backend["name"] for backend in one["backends"]),
-            str(len(one["running"])),
-            str(one["residues"]),
+            len(one["running"]),
+            one["residues"],
             one["reported_at"],
         )
     return rows
@@ -75,12 +77,13 @@ def pools_table(pools: list[dict[str, Any]]) -> Table:
         have = pool["capabilities"]
         taken, limit = have["allocated_capacity_gb"], have["claim_limit_gb"]
         share = taken / limit if limit > 0 else 1.0
-        rows.add_row(
+        add_row(
+            rows,
             pool["name"],
             bar(share),
             f"{share:.0%}",
             f"{taken:g} / {limit:g}",
-            str(have["total_volumes"]),
+            have["total_volumes"],
             f"{have['free_capacity_gb']:g} GiB",
         )
     return rows
