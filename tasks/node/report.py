@@ -26,6 +26,8 @@ PROBE_WAIT = 1.0
 """Seconds that a report waits for back ends that are slow to say how they are."""
 INTERRUPTED_REPEATS = 3
 """How many reports tell of an interrupted operation: one may be lost with its broker."""
+ONE_TRY = {"max_retries": 1, "socket_timeout": 3, "socket_connect_timeout": 3}
+"""Transport options of the reports: a broker that does not answer for seconds gets the next one."""
 PURGE_INTERVAL = 600.0
 """Seconds between two purges of the ledger."""
 
@@ -157,7 +159,7 @@ class Reporter:
         if self._connection is None:
             self._connection = self._app.connection_for_write(
                 connect_timeout=3,
-                transport_options={**self._app.conf.broker_transport_options, "max_retries": 1},
+                transport_options={**self._app.conf.broker_transport_options, **ONE_TRY},
             )
         self._app.send_task(
             "node.report", args=[report], queue=EVENTS, connection=self._connection, retry=False
