@@ -12,6 +12,7 @@ from db.models import (
     Node,
     Pool,
     QueueProbe,
+    QuotaUsage,
     Residue,
     new_id,
 )
@@ -118,3 +119,21 @@ def residue(minute: int = 0, **columns: Any) -> str:
     } | columns
     add(Residue(**values))
     return str(values["id"])
+
+
+def used(project: str, **resources: int) -> None:
+    """What a project is charged, by resource."""
+    add(
+        *(
+            QuotaUsage(project_id=project, resource=name, in_use=value, reserved=0)
+            for name, value in resources.items()
+        )
+    )
+
+
+def two_nodes() -> None:
+    """node1 answers, as the scheduler does; node2, in another zone, was silent for too long."""
+    clock(100)
+    node("node1", answered_tick=95)
+    node("node2", answered_tick=60, availability_zone="east")
+    answered("scheduler", 99)

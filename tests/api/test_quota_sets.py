@@ -1,4 +1,4 @@
-"""Quota sets, quota class sets and absolute limits."""
+"""Quota sets and quota class sets."""
 
 from typing import Any
 
@@ -22,15 +22,6 @@ CONFIGURED = {
     "gigabytes___DEFAULT__": -1,
     "snapshots___DEFAULT__": -1,
 }
-
-
-def used(project: str, **resources: int) -> None:
-    rows.add(
-        *(
-            QuotaUsage(project_id=project, resource=name, in_use=value, reserved=0)
-            for name, value in resources.items()
-        )
-    )
 
 
 def limits(caller: Caller, project: str = "p") -> dict[str, Any]:
@@ -117,7 +108,7 @@ def test_what_is_no_limit_is_refused(admin: Caller, quota_set: Any, said: str) -
 
 
 def test_a_limit_below_the_usage_is_refused_on_request(admin: Caller) -> None:
-    used("p", volumes=5)
+    rows.used("p", volumes=5)
     body = {"quota_set": {"volumes": 4, "snapshots": 1}}
     refused = admin.put("/os-quota-sets/p?skip_validation=False", json=body)
     assert "volumes" in fault(refused, 400, "badRequest")
@@ -163,40 +154,3 @@ def test_a_user_sees_the_own_quota_and_changes_none(basic_app: Flask) -> None:
     ):
         fault(response, 403, "forbidden")
     assert limits(ann, PROJECT)["volumes"] == 10
-
-
-def test_absolute_limits_come_with_what_is_used(admin: Caller) -> None:
-    used(PROJECT, volumes=2, gigabytes=30)
-    used("other", volumes=7)
-    response = admin.get("/limits").json
-    assert response is not None
-    assert response["limits"]["rate"] == []
-    assert response["limits"]["absolute"] == {
-        "maxTotalVolumes": 10,
-        "totalVolumesUsed": 2,
-        "maxTotalVolumeGigabytes": 1000,
-        "totalGigabytesUsed": 30,
-        "maxTotalSnapshots": 10,
-        "totalSnapshotsUsed": 0,
-        "maxTotalBackups": 10,
-        "totalBackupsUsed": 0,
-        "maxTotalBackupGigabytes": 1000,
-        "totalBackupGigabytesUsed": 0,
-    }
-
-
-@pytest.mark.parametrize(("minor", "count"), [(38, 2), (39, 7)])
-def test_an_administrator_asks_for_anothers_limits(admin: Caller, minor: int, count: int) -> None:
-    used(PROJECT, volumes=2)
-    used("other", volumes=7)
-    response = admin.get("/limits?project_id=other", minor=minor).json
-    assert response is not None
-    assert response["limits"]["absolute"]["totalVolumesUsed"] == count
-
-
-def test_a_user_gets_the_own_limits_whatever_is_asked(basic_app: Flask) -> None:
-    used(PROJECT, volumes=2)
-    used("other", volumes=7)
-    response = basic(basic_app, "ann", PROJECT).get("/limits?project_id=other").json
-    assert response is not None
-    assert response["limits"]["absolute"]["totalVolumesUsed"] == 2

@@ -1,4 +1,4 @@
-"""os-services, and the zones, hosts and pools that hang on the same rule of who is up."""
+"""Services, and who of them is up."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from tests.api import rows
-from tests.api.conftest import PROJECT, Caller, basic, fault, volume
+from tests.api.conftest import PROJECT, Caller, basic, fault
 
 BACKEND = {"host": "node1@file", "binary": "cinder-volume"}
 
@@ -25,10 +25,7 @@ def states(caller: Caller) -> dict[str, tuple[str, str]]:
 @pytest.fixture
 def site(app: Flask) -> None:
     """node1 answers; node2 has been silent for too long."""
-    rows.clock(100)
-    rows.node("node1", answered_tick=95)
-    rows.node("node2", answered_tick=60, availability_zone="east")
-    rows.answered("scheduler", 99)
+    rows.two_nodes()
 
 
 @pytest.mark.usefixtures("site")
@@ -134,99 +131,16 @@ def test_a_node_that_drains_takes_nothing_and_a_forgotten_one_is_gone(admin: Cal
     (shown,) = services(admin, "?binary=cinder-volume")
     assert (shown["host"], shown["status"]) == ("node1@file", "disabled")
     assert "draining" in shown["disabled_reason"]
-    pools = admin.get("/scheduler-stats/get_pools").json
-    assert pools == {"pools": [{"name": "node1@file#node1-file"}]}
-
-
-@pytest.mark.usefixtures("site")
-def test_pools_show_their_capacity_on_request(admin: Caller) -> None:
-    brief = {"pools": [{"name": f"node{n}@file#node{n}-file"} for n in (1, 2)]}
-    assert admin.get("/scheduler-stats/get_pools").json == brief
-    assert admin.get("/scheduler-stats/get_pools?detail=False").json == brief
-    detailed = admin.get("/scheduler-stats/get_pools?detail=True").json
-    assert detailed is not None
-    first, second = (pool["capabilities"] for pool in detailed["pools"])
-    expected = {
-        "format": "raw",
-        "pool_name": "node1-file",
-        "volume_backend_name": "file",
-        "backend_state": "up",
-        "total_capacity_gb": 100.0,
-        "free_capacity_gb": 70.5,
-        "allocated_capacity_gb": 30,
-        "claim_limit_gb": 90.0,
-        "total_volumes": 3,
-        "reserved_percentage": 10,
-        "thin_provisioning_support": False,
-        "timestamp": "2026-03-01T12:00:00.000000",
-    }
-    assert expected.items() <= first.items()
-    assert second["backend_state"] == "down"
-
-
-@pytest.mark.usefixtures("site")
-def test_pools_are_found_by_name_from_3_28_on(admin: Caller) -> None:
-    path = "/scheduler-stats/get_pools?name=node2@file%23node2-file"
-    assert admin.get(path).json == {"pools": [{"name": "node2@file#node2-file"}]}
-    older = admin.get(path, minor=27).json
-    assert older is not None
-    assert len(older["pools"]) == 2
-
-
-@pytest.mark.usefixtures("site")
-def test_a_zone_is_available_while_a_backend_in_it_takes_volumes(admin: Caller) -> None:
-    def zones() -> dict[str, bool]:
-        answer = admin.get("/os-availability-zone").json
-        assert answer is not None
-        return {
-            zone["zoneName"]: zone["zoneState"]["available"]
-            for zone in answer["availabilityZoneInfo"]
-        }
-
-    assert zones() == {"east": True, "nova": True}
-    admin.put("/os-services/disable", json=BACKEND)
-    assert zones() == {"east": True, "nova": False}
-
-
-@pytest.mark.usefixtures("site")
-def test_a_host_counts_its_volumes_by_project(admin: Caller) -> None:
-    listed = admin.get("/os-hosts").json
-    assert listed is not None
-    assert [(one["host_name"], one["service-status"]) for one in listed["hosts"]] == [
-        ("scheduler", "available"),
-        ("node1@file", "available"),
-        ("node2@file", "unavailable"),
-    ]
-    volume(pool_id=1, size=2)
-    volume(pool_id=1, size=3, project_id="other")
-    volume(pool_id=2, size=9)
-    shown = admin.get("/os-hosts/node1@file").json
-    assert shown is not None
-    assert [
-        (
-            one["resource"]["project"],
-            one["resource"]["volume_count"],
-            one["resource"]["total_volume_gb"],
-        )
-        for one in shown["host"]
-    ] == [("(total)", "2", "5"), (PROJECT, "1", "2"), ("other", "1", "3")]
-    fault(admin.get("/os-hosts/node9@file"), 404, "itemNotFound")
 
 
 def test_an_empty_site_has_a_scheduler_that_is_down(admin: Caller) -> None:
     assert states(admin) == {"scheduler": ("down", "enabled")}
-    assert admin.get("/scheduler-stats/get_pools?detail=1").json == {"pools": []}
-    assert admin.get("/os-availability-zone").json == {"availabilityZoneInfo": []}
 
 
-def test_only_zones_are_for_users(basic_app: Flask) -> None:
+def test_services_are_for_administrators(basic_app: Flask) -> None:
     ann = basic(basic_app, "ann", PROJECT)
     for response in (
         ann.get("/os-services"),
         ann.put("/os-services/disable", json=BACKEND),
-        ann.get("/scheduler-stats/get_pools"),
-        ann.get("/os-hosts"),
-        ann.get("/os-hosts/node1@file"),
     ):
         fault(response, 403, "forbidden")
-    assert ann.get("/os-availability-zone").status_code == 200

@@ -1,4 +1,4 @@
-"""Volume types, their extra specs and who may use private ones."""
+"""Volume types."""
 
 from typing import Any
 
@@ -161,88 +161,6 @@ def test_types_are_filtered_from_3_52_on(admin: Caller) -> None:
     older = admin.get("/types?name=slow", minor=51).json
     assert older is not None
     assert len(older["volume_types"]) == 3
-
-
-def test_a_private_type_is_for_those_let_in(basic_app: Flask) -> None:
-    root = basic(basic_app, "root", "ops")
-    ann, bob = basic(basic_app, "ann", PROJECT), basic(basic_app, "bob", "other")
-    type_id = create(root, "hidden", **PRIVATE)
-    assert "hidden" not in names(ann)
-    fault(ann.get(f"/types/{type_id}"), 404, "itemNotFound")
-
-    action = {"addProjectAccess": {"project": PROJECT}}
-    assert root.post(f"/types/{type_id}/action", json=action).status_code == 202
-    again = root.post(f"/types/{type_id}/action", json=action)
-    fault(again, 409, "conflictingRequest")
-    assert "hidden" in names(ann)
-    assert "hidden" not in names(bob)
-    assert ann.get(f"/types/{type_id}").status_code == 200
-    assert root.get(f"/types/{type_id}/os-volume-type-access").json == {
-        "volume_type_access": [{"volume_type_id": type_id, "project_id": PROJECT}]
-    }
-
-    action = {"removeProjectAccess": {"project": PROJECT}}
-    assert root.post(f"/types/{type_id}/action", json=action).status_code == 202
-    fault(root.post(f"/types/{type_id}/action", json=action), 404, "itemNotFound")
-    assert "hidden" not in names(ann)
-
-
-def test_a_public_type_has_no_access_list(admin: Caller) -> None:
-    type_id = create(admin, "fast")
-    fault(admin.get(f"/types/{type_id}/os-volume-type-access"), 404, "itemNotFound")
-    for action in ("addProjectAccess", "removeProjectAccess"):
-        response = admin.post(f"/types/{type_id}/action", json={action: {"project": "p"}})
-        assert "public" in fault(response, 400, "badRequest")
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        {},
-        {"fly": {}},
-        {"addProjectAccess": {}},
-        {"addProjectAccess": {"project": "p"}, "removeProjectAccess": {"project": "p"}},
-    ],
-)
-def test_an_action_is_exactly_one(admin: Caller, body: dict[str, Any]) -> None:
-    type_id = create(admin, "hidden", **PRIVATE)
-    fault(admin.post(f"/types/{type_id}/action", json=body), 400, "badRequest")
-
-
-def test_extra_specs_are_set_shown_and_removed(admin: Caller) -> None:
-    type_id = create(admin, "fast", extra_specs={"media": "ssd"})
-    specs = f"/types/{type_id}/extra_specs"
-    body = {"extra_specs": {"media": "nvme", "qos:iops": "900"}}
-    response = admin.post(specs, json=body)
-    assert (response.status_code, response.json) == (200, body)
-    assert admin.get(specs).json == body
-    response = admin.put(f"{specs}/media", json={"media": "hdd"})
-    assert (response.status_code, response.json) == (200, {"media": "hdd"})
-    assert admin.get(f"{specs}/media").json == {"media": "hdd"}
-    assert admin.delete(f"{specs}/media").status_code == 202
-    fault(admin.delete(f"{specs}/media"), 404, "itemNotFound")
-    fault(admin.get(f"{specs}/media"), 404, "itemNotFound")
-    assert admin.get(specs).json == {"extra_specs": {"qos:iops": "900"}}
-
-
-@pytest.mark.parametrize(
-    "body", [{}, {"other": "1"}, {"media": "1", "other": "2"}, {"media": 3}, [], {"media": None}]
-)
-def test_an_extra_spec_is_the_one_in_the_path(admin: Caller, body: Any) -> None:
-    type_id = create(admin, "fast", extra_specs={"media": "ssd"})
-    response = admin.put(f"/types/{type_id}/extra_specs/media", json=body)
-    fault(response, 400, "badRequest")
-    assert admin.get(f"/types/{type_id}/extra_specs/media").json == {"media": "ssd"}
-
-
-def test_extra_specs_stay_while_volumes_were_placed_by_them(admin: Caller) -> None:
-    type_id = create(admin, "fast", extra_specs={"media": "ssd"})
-    volume(volume_type_id=type_id)
-    specs = f"/types/{type_id}/extra_specs"
-    fault(admin.post(specs, json={"extra_specs": {"media": "x"}}), 400, "badRequest")
-    fault(admin.put(f"{specs}/media", json={"media": "x"}), 400, "badRequest")
-    fault(admin.delete(f"{specs}/media"), 400, "badRequest")
-    assert admin.get(specs).json == {"extra_specs": {"media": "ssd"}}
 
 
 def test_a_user_sees_what_concerns_users_and_changes_nothing(basic_app: Flask) -> None:
