@@ -18,7 +18,7 @@ from api.schemas.quota_sets import (
     QuotaSetAnswer,
     QuotaSetBody,
 )
-from db import quota_limits
+from db import quota, quota_limits
 from db.quota import UNLIMITED, Usage
 from db.transactions import reading, writing
 
@@ -31,7 +31,7 @@ NOT_LIMITS = frozenset({"id", "tenant_id", "class_name"})
 
 def defaults() -> dict[str, int]:
     """The configured default of each resource: GiB for sizes, -1 for no limit."""
-    return asdict(settings().quota)
+    return quota.defaults(settings())
 
 
 @blp.get("/os-quota-sets/<target>")
