@@ -1,8 +1,10 @@
 # make up: install what the lock file says into .venv and run the whole service here.
 # make test: lint and every test.
 
-PYTHON ?= $(shell command -v python3.11 || echo python3)
-# More for the program that a target runs: make up ARGS="--nodes 3", make test ARGS="-k quota"
+# the lock file is for Python 3.11
+PYTHON ?= $(shell python3.11 -c "" 2>/dev/null && echo python3.11 || echo python3)
+# More for the program that a target runs: make up ARGS="--nodes 3", make test ARGS="-k quota",
+# make lock ARGS=--upgrade
 ARGS ?=
 
 VENV := .venv
@@ -54,7 +56,7 @@ $(VENV)/.test: $(VENV)/.run requirements/test.txt
 
 # Each file is bound to the versions of the largest, so that all of them run what is tested.
 COMPILE := build/lock/bin/uv pip compile --python-version 3.11 --generate-hashes \
-	--no-annotate --no-header --quiet
+	--no-annotate --no-header --quiet $(ARGS)
 
 lock:
 	$(PYTHON) -m venv build/lock

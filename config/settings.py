@@ -306,7 +306,10 @@ def _completed(settings: Settings, given: _Given) -> Settings:
     return replace(
         settings,
         paths=replace(settings.paths, data=data),
-        api=replace(settings.api, password_file=None if passwords == Path() else passwords),
+        api=replace(
+            settings.api,
+            password_file=None if passwords in (None, Path()) else passwords.absolute(),
+        ),
         database=replace(settings.database, url=url),
         broker=broker,
         node=replace(settings.node, name=name, ledger=ledger.absolute()),
