@@ -68,7 +68,7 @@ def run(
         without_gossip=True,
         without_mingle=True,
         heartbeat_interval=5,
-        task_events=True,
+        task_events=False,  # Flower turns them on while it is there to look
         quiet=True,
         loglevel=settings.logging.level,
     )

@@ -9,7 +9,7 @@ from flask_migrate import upgrade as migrate_up
 from flask_sqlalchemy import SQLAlchemy
 
 from config.settings import Settings
-from db.engine import engine_options, install_sqlite_rules
+from db.engine import engine_options, install_rules
 from db.models import Base
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -25,7 +25,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     db.init_app(app)
     migrate.init_app(app, db)
     with app.app_context():
-        install_sqlite_rules(db.engine)
+        install_rules(db.engine)
 
 
 def database_app(settings: Settings) -> Flask:

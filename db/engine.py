@@ -1,13 +1,18 @@
 """How connections are made: pool, time-outs, and what makes SQLite safe for many processes."""
 
+import time
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event, make_url
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from config.settings import Settings
 
 SQLITE_BUSY_MS = 15_000
+IDLE_SECONDS = 1.0
+"""A connection that was idle for longer is tried before it is used: the server may have closed it.
+One in steady use is not; there the transaction as a whole is run again."""
 
 
 def engine_options(settings: Settings) -> dict[str, Any]:
@@ -18,20 +23,43 @@ def engine_options(settings: Settings) -> dict[str, Any]:
         "pool_size": settings.database.pool_size,
         "max_overflow": 0,
         "pool_timeout": settings.database.pool_timeout,
-        "pool_pre_ping": True,
         "connect_args": {"connect_timeout": 5},
     }
 
 
-def install_sqlite_rules(engine: Engine) -> None:
+def install_rules(engine: Engine) -> None:
+    """Prepare an engine for its database; once for each engine."""
+    if getattr(engine, "_breezeblock_rules", False):
+        return
+    engine._breezeblock_rules = True  # type: ignore[attr-defined]
+    if engine.dialect.name == "sqlite":
+        _install_sqlite_rules(engine)
+    else:
+        _install_idle_check(engine)
+
+
+def _install_idle_check(engine: Engine) -> None:
+    @event.listens_for(engine, "checkin")
+    def _checkin(_dbapi_connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info["idle_since"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _checkout(dbapi_connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+        idle = time.monotonic() - record.info.get("idle_since", time.monotonic())
+        if idle <= IDLE_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(dbapi_connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise DisconnectionError("the server has closed this connection") from error
+
+
+def _install_sqlite_rules(engine: Engine) -> None:
     """WAL, full sync, foreign keys, and writers that take the write lock when they begin.
 
     A deferred transaction that reads first and writes later fails at once with "database is locked"
-    when another wrote meanwhile; BEGIN IMMEDIATE waits its turn instead. Does nothing for others.
+    when another wrote meanwhile; BEGIN IMMEDIATE waits its turn instead.
     """
-    if engine.dialect.name != "sqlite" or getattr(engine, "_breezeblock_rules", False):
-        return
-    engine._breezeblock_rules = True  # type: ignore[attr-defined]
 
     @event.listens_for(engine, "connect")
     def _connect(dbapi_connection: Any, _record: ConnectionPoolEntry) -> None:

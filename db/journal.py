@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
-from db.models import Clock, Flow, FlowStep, Volume, utcnow
+from db.models import Base, Clock, Flow, FlowStep, Volume, utcnow
 from db.models.flow import UNFINISHED
 
+# Tables, not classes, on the path of every step: the ORM's own inserts and updates cost twice.
+_FLOWS, _LINES = Base.metadata.tables["flows"], Base.metadata.tables["flow_steps"]
 _NOW = select(Clock.tick).where(Clock.id == 1).scalar_subquery()
 
 
@@ -31,17 +33,21 @@ def enter(
     One conditional UPDATE: of two deliveries of a message one finds no row and has no effect. Makes
     room for `lines` journal lines, the last of which gets number `flow.seq`.
     """
-    return tx.scalars(
-        update(Flow)
+    move = (
+        _FLOWS.update()
         .where(
-            Flow.id == flow_id,
-            Flow.epoch == epoch,
-            Flow.state == stands,
-            Flow.position == at,
+            _FLOWS.c.id == bindparam("flow_id"),
+            _FLOWS.c.epoch == bindparam("at_epoch"),
+            _FLOWS.c.state == bindparam("stands"),
+            _FLOWS.c.position == bindparam("at"),
         )
-        .values(seq=Flow.seq + lines, tick=_NOW, resends=0, **changes)
-        .returning(Flow)
-        .execution_options(synchronize_session=False, populate_existing=True)
+        .values(seq=_FLOWS.c.seq + lines, tick=_NOW, resends=0, **changes)
+        .returning(*_FLOWS.c)
+    )
+    return tx.scalars(
+        select(Flow).from_statement(move),
+        {"flow_id": flow_id, "at_epoch": epoch, "stands": stands, "at": at},
+        execution_options={"populate_existing": True},
     ).first()
 
 
@@ -76,7 +82,7 @@ def write(
         seq = flow.seq
     now = utcnow()
     tx.execute(
-        insert(FlowStep),
+        _LINES.insert(),
         {
             "flow_id": flow.id,
             "seq": seq,
