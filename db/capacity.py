@@ -37,7 +37,8 @@ def claim(
     return True
 
 
-def _take_claim(tx: Session, flow_id: str) -> tuple[int, int, int] | None:
+def take_claim(tx: Session, flow_id: str) -> tuple[int, int, int] | None:
+    """End a flow's claim; returns pool id, GiB and volumes, which the caller keeps on a row."""
     row = tx.execute(
         delete(Claim)
         .where(Claim.flow_id == flow_id)
@@ -58,14 +59,14 @@ def _give_back(tx: Session, pool_id: int, gib: int, volumes: int) -> None:
 
 def release(tx: Session, flow_id: str) -> None:
     """Give a flow's claim back; without one (never made, or moved to a residue) does nothing."""
-    taken = _take_claim(tx, flow_id)
+    taken = take_claim(tx, flow_id)
     if taken:
         _give_back(tx, *taken)
 
 
 def allocate(tx: Session, flow_id: str, volume: Volume) -> None:
     """The flow's claim becomes part of what `volume` holds in its pool."""
-    taken = _take_claim(tx, flow_id)
+    taken = take_claim(tx, flow_id)
     if taken:
         volume.pool_id = taken[0]
         volume.allocated_gib += taken[1]
@@ -73,7 +74,7 @@ def allocate(tx: Session, flow_id: str, volume: Volume) -> None:
 
 def leave(tx: Session, flow_id: str, residue: Residue) -> None:
     """The flow's claim becomes the residue's: it stays taken until the node has answered."""
-    taken = _take_claim(tx, flow_id)
+    taken = take_claim(tx, flow_id)
     if taken:
         residue.pool_id, residue.gib, residue.volumes = taken
 

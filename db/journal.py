@@ -5,6 +5,7 @@ Nothing here commits. A line is written in the transaction of the effect that it
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import bindparam, select, update
@@ -15,6 +16,7 @@ from db.models.flow import UNFINISHED
 
 # Tables, not classes, on the path of every step: the ORM's own inserts and updates cost twice.
 _FLOWS, _LINES = Base.metadata.tables["flows"], Base.metadata.tables["flow_steps"]
+_LINE = _LINES.insert()
 _NOW = select(Clock.tick).where(Clock.id == 1).scalar_subquery()
 
 
@@ -33,7 +35,18 @@ def enter(
     One conditional UPDATE: of two deliveries of a message one finds no row and has no effect. Makes
     room for `lines` journal lines, the last of which gets number `flow.seq`.
     """
-    move = (
+    values = {"flow_id": flow_id, "at_epoch": epoch, "stands": stands, "at": at, "lines": lines}
+    return tx.scalars(
+        _move(tuple(changes)),
+        values | {f"new_{name}": value for name, value in changes.items()},
+        execution_options={"populate_existing": True},
+    ).first()
+
+
+@cache
+def _move(columns: tuple[str, ...]) -> Any:
+    """The statement that moves a flow on and sets `columns`; building one is the dear part."""
+    return select(Flow).from_statement(
         _FLOWS.update()
         .where(
             _FLOWS.c.id == bindparam("flow_id"),
@@ -41,14 +54,14 @@ def enter(
             _FLOWS.c.state == bindparam("stands"),
             _FLOWS.c.position == bindparam("at"),
         )
-        .values(seq=_FLOWS.c.seq + lines, tick=_NOW, resends=0, **changes)
+        .values(
+            seq=_FLOWS.c.seq + bindparam("lines"),
+            tick=_NOW,
+            resends=0,
+            **{name: bindparam(f"new_{name}", type_=_FLOWS.c[name].type) for name in columns},
+        )
         .returning(*_FLOWS.c)
     )
-    return tx.scalars(
-        select(Flow).from_statement(move),
-        {"flow_id": flow_id, "at_epoch": epoch, "stands": stands, "at": at},
-        execution_options={"populate_existing": True},
-    ).first()
 
 
 def lock(tx: Session, flow_id: str, epoch: int | None = None) -> Flow | None:
@@ -82,7 +95,7 @@ def write(
         seq = flow.seq
     now = utcnow()
     tx.execute(
-        _LINES.insert(),
+        _LINE,
         {
             "flow_id": flow.id,
             "seq": seq,

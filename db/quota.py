@@ -8,15 +8,54 @@ Rows of one project are always locked in the order of their names, so two flows 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import case, delete, insert, select, union_all, update
+from sqlalchemy import bindparam, delete, insert, select, union_all, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
-from db.models import Quota, QuotaClass, QuotaUsage, Reservation, Volume
+from db.models import Base, Quota, QuotaClass, QuotaUsage, Volume
 
 DEFAULT_CLASS = "default"
 UNLIMITED = -1
+PER_VOLUME = "per_volume_gigabytes"
+
+
+_USAGES, _RESERVATIONS = (Base.metadata.tables[name] for name in ("quota_usages", "reservations"))
+_LIMITS = union_all(
+    select(QuotaClass.resource, QuotaClass.hard_limit, QuotaClass.class_name).where(
+        QuotaClass.class_name == DEFAULT_CLASS,
+        QuotaClass.resource.in_(bindparam("resources", expanding=True)),
+    ),
+    select(Quota.resource, Quota.hard_limit, Quota.project_id).where(
+        Quota.project_id == bindparam("project_id"),
+        Quota.resource.in_(bindparam("resources", expanding=True)),
+    ),
+)
+_LOCKED = (
+    select(_USAGES.c.resource, _USAGES.c.in_use, _USAGES.c.reserved)
+    .where(
+        _USAGES.c.project_id == bindparam("project_id"),
+        _USAGES.c.resource.in_(bindparam("resources", expanding=True)),
+    )
+    .order_by(_USAGES.c.resource)
+    .with_for_update()
+)
+_ADD = (
+    update(_USAGES)
+    .where(
+        _USAGES.c.project_id == bindparam("of_project"),
+        _USAGES.c.resource == bindparam("of_resource"),
+    )
+    .values(
+        in_use=_USAGES.c.in_use + bindparam("more_in_use"),
+        reserved=_USAGES.c.reserved + bindparam("more_reserved"),
+    )
+)
+_TAKE = (
+    delete(_RESERVATIONS)
+    .where(_RESERVATIONS.c.flow_id == bindparam("of_flow"))
+    .returning(_RESERVATIONS.c.resource, _RESERVATIONS.c.delta, _RESERVATIONS.c.project_id)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,29 +97,15 @@ def limits(
     """The limit in force for each resource: the project's own, else the default class's, else the
     configured default, else none (-1)."""
     found = {resource: defaults.get(resource, UNLIMITED) for resource in resources}
-    rows = tx.execute(
-        union_all(
-            select(QuotaClass.resource, QuotaClass.hard_limit, QuotaClass.class_name).where(
-                QuotaClass.class_name == DEFAULT_CLASS, QuotaClass.resource.in_(resources)
-            ),
-            select(Quota.resource, Quota.hard_limit, Quota.project_id).where(
-                Quota.project_id == project_id, Quota.resource.in_(resources)
-            ),
-        )
-    )
+    rows = tx.execute(_LIMITS, {"project_id": project_id, "resources": resources})
     found |= {resource: limit for resource, limit, _ in rows}
     return found
 
 
 def _lock(tx: Session, project_id: str, resources: list[str]) -> dict[str, Usage]:
     """The usage rows of `resources`, made if absent and locked in order of their names."""
-    query = (
-        select(QuotaUsage.resource, QuotaUsage.in_use, QuotaUsage.reserved)
-        .where(QuotaUsage.project_id == project_id, QuotaUsage.resource.in_(resources))
-        .order_by(QuotaUsage.resource)
-        .with_for_update()
-    )
-    rows = tx.execute(query).all()
+    wanted = {"project_id": project_id, "resources": resources}
+    rows = tx.execute(_LOCKED, wanted).all()
     if len(rows) < len(resources):
         dialect = tx.get_bind().dialect.name
         upsert = (postgresql if dialect == "postgresql" else sqlite).insert(QuotaUsage)
@@ -91,7 +116,7 @@ def _lock(tx: Session, project_id: str, resources: list[str]) -> dict[str, Usage
                 for resource in sorted(resources)
             ],
         )
-        rows = tx.execute(query).all()
+        rows = tx.execute(_LOCKED, wanted).all()
     return {resource: Usage(UNLIMITED, in_use, reserved) for resource, in_use, reserved in rows}
 
 
@@ -102,16 +127,17 @@ def _add(
     reserved: Mapping[str, int] | None = None,
 ) -> None:
     resources = sorted({*(in_use or {}), *(reserved or {})})
-    changes = {
-        name: getattr(QuotaUsage, name) + case(deltas, value=QuotaUsage.resource, else_=0)
-        for name, deltas in (("in_use", in_use), ("reserved", reserved))
-        if deltas
-    }
     tx.execute(
-        update(QuotaUsage)
-        .where(QuotaUsage.project_id == project_id, QuotaUsage.resource.in_(resources))
-        .values(changes)
-        .execution_options(synchronize_session=False)
+        _ADD,
+        [
+            {
+                "of_project": project_id,
+                "of_resource": resource,
+                "more_in_use": (in_use or {}).get(resource, 0),
+                "more_reserved": (reserved or {}).get(resource, 0),
+            }
+            for resource in resources
+        ],
     )
 
 
@@ -121,12 +147,16 @@ def reserve(
     project_id: str,
     deltas: Mapping[str, int],
     defaults: Mapping[str, int],
+    volume_gib: int,
 ) -> None:
-    """Reserve `deltas` for a flow; raises OverQuota with the numbers and reserves nothing."""
-    if not deltas:
-        return
+    """Reserve `deltas` for a flow that makes a volume of `volume_gib` GiB.
+
+    Raises OverQuota with the numbers, and reserves nothing then.
+    """
     resources = sorted(deltas)
-    bounds = limits(tx, project_id, resources, defaults)
+    bounds = limits(tx, project_id, [*resources, PER_VOLUME], defaults)
+    if bounds[PER_VOLUME] != UNLIMITED and volume_gib > bounds[PER_VOLUME]:
+        raise OverQuota(PER_VOLUME, volume_gib, Usage(bounds[PER_VOLUME]))
     used = _lock(tx, project_id, resources)
     for resource in resources:
         limit, usage = bounds[resource], used[resource]
@@ -134,7 +164,7 @@ def reserve(
             raise OverQuota(resource, deltas[resource], Usage(limit, usage.in_use, usage.reserved))
     _add(tx, project_id, reserved=deltas)
     tx.execute(
-        insert(Reservation),
+        insert(_RESERVATIONS),
         [
             {"flow_id": flow_id, "resource": r, "project_id": project_id, "delta": deltas[r]}
             for r in resources
@@ -143,12 +173,7 @@ def reserve(
 
 
 def _take_reservations(tx: Session, flow_id: str) -> tuple[str, dict[str, int]]:
-    rows = tx.execute(
-        delete(Reservation)
-        .where(Reservation.flow_id == flow_id)
-        .returning(Reservation.resource, Reservation.delta, Reservation.project_id)
-        .execution_options(synchronize_session=False)
-    ).all()
+    rows = tx.execute(_TAKE, {"of_flow": flow_id}).all()
     project_id = rows[0].project_id if rows else ""
     deltas = {row.resource: row.delta for row in rows}
     if deltas:

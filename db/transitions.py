@@ -5,11 +5,13 @@ A status changes only here and in the flow that owns the row: a flow takes a res
 """
 
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
-from db.models import Flow, Volume
+from db.models import Base, Flow, Volume, utcnow
 
 CREATING = "creating"
 """A flow is making it."""
@@ -77,6 +79,10 @@ class NotFound(Exception):
     """There is no such resource."""
 
 
+class NotOwned(Exception):
+    """Something has taken the resource away from the flow."""
+
+
 class InvalidStatus(Exception):
     """The resource's status, or a flow that is working on it, forbids this."""
 
@@ -114,6 +120,32 @@ def owned(tx: Session, flow: Flow) -> Volume | None:
         .where(Volume.id == flow.resource_id, Volume.flow_id == flow.id)
         .with_for_update()
     ).first()
+
+
+def change_owned(tx: Session, flow: Flow, **columns: Any) -> None:
+    """Write columns of the volume that `flow` owns, unread. Raises NotOwned."""
+    values = {f"new_{name}": value for name, value in columns.items()} | {
+        "new_updated_at": utcnow()
+    }
+    owner = {"of_volume": flow.resource_id, "of_flow": flow.id}
+    if tx.execute(_change(tuple(columns)), owner | values).first() is None:
+        raise NotOwned(f"Volume {flow.resource_id} is no longer this flow's.")
+
+
+@cache
+def _change(columns: tuple[str, ...]) -> Any:
+    table = Base.metadata.tables["volumes"]
+    return (
+        table.update()
+        .where(table.c.id == bindparam("of_volume"), table.c.flow_id == bindparam("of_flow"))
+        .values(
+            {
+                name: bindparam(f"new_{name}", type_=table.c[name].type)
+                for name in (*columns, "updated_at")
+            }
+        )
+        .returning(table.c.id)
+    )
 
 
 def let_go(volume: Volume, status: str) -> None:

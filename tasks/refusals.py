@@ -4,10 +4,8 @@ Refused
   └── raised by steps; the flow ends with it, and before admission the client gets it
 """
 
-from db import quota
-from db.quota import OverQuota
-from db.transitions import InvalidStatus, NotFound
-from tasks.definition import Run
+from db.quota import PER_VOLUME, OverQuota
+from db.transitions import InvalidStatus, NotFound, NotOwned
 
 
 class Refused(Exception):
@@ -29,6 +27,8 @@ def as_refusal(error: BaseException) -> Refused | None:
             return error
         case NotFound():
             return Refused(404, str(error))
+        case NotOwned():
+            return Refused(409, str(error))
         case InvalidStatus():
             return Refused(400, str(error))
         case OverQuota():
@@ -46,7 +46,12 @@ def _over_quota(error: OverQuota) -> Refused:
         "reserved": usage.reserved,
         "asked": error.asked,
     }
-    if error.resource.startswith("gigabytes"):
+    if error.resource == PER_VOLUME:
+        text = (
+            f"VolumeSizeExceedsLimit: Requested volume size {error.asked}G is larger than maximum "
+            f"allowed limit {usage.limit}G."
+        )
+    elif error.resource.startswith("gigabytes"):
         text = (
             f"VolumeSizeExceedsAvailableQuota: Requested volume or snapshot exceeds allowed "
             f"{error.resource} quota. Requested {error.asked}G, quota is {usage.limit}G and "
@@ -58,19 +63,3 @@ def _over_quota(error: OverQuota) -> Refused:
             f"quota '{error.resource}': {used} used, {error.asked} asked."
         )
     return Refused(413, text, **numbers)
-
-
-def refuse_above_limit(run: Run, size_gib: int) -> None:
-    """Refuse a volume that is larger than its project's limit for one volume."""
-    name = "per_volume_gigabytes"
-    configured = {name: run.settings.quota.per_volume_gigabytes}
-    limit = quota.limits(run.tx, run.flow.project_id, [name], configured)[name]
-    if limit != quota.UNLIMITED and size_gib > limit:
-        raise Refused(
-            413,
-            f"VolumeSizeExceedsLimit: Requested volume size {size_gib} is larger than maximum "
-            f"allowed limit {limit}.",
-            resource=name,
-            limit=limit,
-            asked=size_gib,
-        )

@@ -18,14 +18,14 @@ from db.models import (
     utcnow,
 )
 from db.pools import pool_states
-from db.transitions import AVAILABLE, CREATING, ERROR, let_go, owned
+from db.transitions import AVAILABLE, CREATING, ERROR, change_owned, let_go, owned
 from scheduler.decide import decide, no_valid_backend
 from scheduler.plugins import load_filters, load_weighers
 from scheduler.provisioning import wanted
 from scheduler.state import PoolState, ScheduleRequest
 from tasks.definition import FlowDefinition, NodeOrder, Results, Run
 from tasks.message import Operation
-from tasks.refusals import Refused, refuse_above_limit
+from tasks.refusals import Refused
 
 MOST_VERDICTS = 50
 """How many pools' verdicts a flow keeps; the summary counts all of them."""
@@ -47,7 +47,6 @@ def extract(run: Run) -> Results:
     zone = asked.get("availability_zone")
     if zone and not _zone_exists(run, zone):
         raise Refused(400, f"Availability zone '{zone}' is invalid: no storage node is in it.")
-    refuse_above_limit(run, asked["size_gib"])
     run.tx.execute(insert(Hold), {"flow_id": run.flow.id, "resource_id": volume_type.id})
     return {"type_id": volume_type.id, "extra_specs": volume_type.extra_specs, "zone": zone}
 
@@ -62,8 +61,11 @@ def release_holds(run: Run) -> Results:
 @create_volume.step()
 def quota_reserve(run: Run) -> Results:
     """Reserve one volume and its GiB, overall and of its type."""
-    asked = quota.volume_deltas(1, run.flow.payload["size_gib"], run.ctx["type_id"])
-    quota.reserve(run.tx, run.flow.id, run.flow.project_id, asked, quota.defaults(run.settings))
+    size = run.flow.payload["size_gib"]
+    asked = quota.volume_deltas(1, size, run.ctx["type_id"])
+    quota.reserve(
+        run.tx, run.flow.id, run.flow.project_id, asked, quota.defaults(run.settings), size
+    )
     return None
 
 
@@ -114,10 +116,14 @@ def remove_or_fail(run: Run) -> Results:
 def quota_commit(run: Run) -> Results:
     """Turn the reservation into usage and write on the row what it was charged; admission ends."""
     quota.commit(run.tx, run.flow.id)
-    volume = _mine(run)
-    volume.charged_count, volume.charged_gib = 1, volume.size
-    volume.charged_type_id = volume.volume_type_id
-    volume.visible = True
+    change_owned(
+        run.tx,
+        run.flow,
+        charged_count=1,
+        charged_gib=run.flow.payload["size_gib"],
+        charged_type_id=run.ctx["type_id"],
+        visible=True,
+    )
     return None
 
 
@@ -141,15 +147,19 @@ def schedule(run: Run) -> Results:
         excluded_hosts=frozenset(run.flow.excluded_hosts),
     )
     chosen, passed_over = _claim_best(run, request)
-    volume = _mine(run)
-    volume.host, volume.generation = chosen.name, run.flow.attempt - 1
-    if not run.ctx["zone"]:
-        volume.availability_zone = chosen.availability_zone
+    generation = run.flow.attempt - 1
+    change_owned(
+        run.tx,
+        run.flow,
+        host=chosen.name,
+        generation=generation,
+        availability_zone=run.ctx["zone"] or chosen.availability_zone,
+    )
     return {
         "node": chosen.host,
         "backend": chosen.backend,
         "pool": chosen.pool,
-        "generation": volume.generation,
+        "generation": generation,
         "passed_over": passed_over,
     }
 
@@ -179,20 +189,20 @@ def destroy(run: Run) -> NodeOrder:
 @create_volume.step()
 def finish(run: Run) -> Results:
     """The volume is available; its claim becomes an allocation, its holds end."""
-    volume = _mine(run)
-    capacity.allocate(run.tx, run.flow.id, volume)
-    volume.provider_location = run.ctx.get("provider_location")
-    volume.launched_at = utcnow()
-    let_go(volume, AVAILABLE)
+    claim = capacity.take_claim(run.tx, run.flow.id)
+    pool_id, gib, _ = claim or (None, 0, 0)
+    change_owned(
+        run.tx,
+        run.flow,
+        pool_id=pool_id,
+        allocated_gib=gib,
+        provider_location=run.ctx.get("provider_location"),
+        launched_at=utcnow(),
+        status=AVAILABLE,
+        flow_id=None,
+    )
     release_holds(run)
     return None
-
-
-def _mine(run: Run) -> Volume:
-    volume = owned(run.tx, run.flow)
-    if volume is None:
-        raise Refused(409, f"Volume {run.flow.resource_id} is no longer this flow's.")
-    return volume
 
 
 def _order(run: Run, verb: str) -> NodeOrder:

@@ -12,7 +12,7 @@ from db.transitions import (
     take,
 )
 from tasks.definition import FlowDefinition, NodeOrder, Results, Run
-from tasks.refusals import Refused, refuse_above_limit
+from tasks.refusals import Refused
 
 
 def park(run: Run) -> None:
@@ -54,7 +54,6 @@ def extract(run: Run) -> Results:
             f"Invalid input received: New size for extend must be greater than current size. "
             f"(current: {volume.size}, extended: {new_size}).",
         )
-    refuse_above_limit(run, new_size)
     host, _, rest = (volume.host or "").partition("@")
     backend, _, pool = rest.partition("#")
     return {
@@ -82,9 +81,9 @@ def restore_status(run: Run) -> Results:
 def quota_reserve(run: Run) -> Results:
     """Reserve the growth, overall and of the volume's type."""
     growth = quota.volume_deltas(0, run.ctx["growth_gib"], run.ctx["type_id"])
-    quota.reserve(
-        run.tx, run.flow.id, _volume(run).project_id, growth, quota.defaults(run.settings)
-    )
+    project_id, new_size = _volume(run).project_id, run.flow.payload["new_size_gib"]
+    defaults = quota.defaults(run.settings)
+    quota.reserve(run.tx, run.flow.id, project_id, growth, defaults, new_size)
     return None
 
 
