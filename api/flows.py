@@ -6,17 +6,20 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from flask import request
+from flask import current_app, request
 from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from api import links, paging
+from api.auth import require_admin
 from api.blueprint import Blueprint
 from api.context import current, settings
 from api.errors import ApiError
-from api.schemas.flows import FlowAnswer, FlowsAnswer
+from api.schemas.flows import FlowAction, FlowAnswer, FlowsAnswer
 from db.models import Flow, FlowStep
 from db.transactions import reading
+from tasks.engine import Engine
+from tasks.interventions import NotNow, cancel, retry
 
 blp = Blueprint("flows", __name__, description="What requests did, step by step")
 
@@ -82,6 +85,29 @@ def show_flow(identifier: str) -> dict[str, Any]:
     return {"flow": shown[0]} if found[0].id == identifier else {"flows": shown}
 
 
+@blp.post("/flows/<flow_id>/action")
+@blp.arguments(FlowAction)
+@blp.response(202, FlowAnswer)
+def act(body: dict[str, Any], flow_id: str) -> dict[str, Any]:
+    """Send a stuck flow again (`retry`), or take one back that is not past its pivot (`cancel`)."""
+    if len(body) != 1:
+        raise ApiError(400, "Exactly one action must be given: retry or cancel.")
+    with reading() as tx:
+        _find(tx, flow_id)
+    (action,) = body
+    require_admin(f"breezeblock:flows:{action}")
+    engine: Engine = current_app.extensions["breezeblock.engine"]
+    try:
+        if action == "retry":
+            retry(engine, flow_id)
+        else:
+            cancel(engine, flow_id, f"cancelled by {current().user_id}")
+    except NotNow as error:
+        raise ApiError(409, str(error)) from error
+    with reading() as tx:
+        return {"flow": {**document(_find(tx, flow_id)), "steps": _steps(tx, [flow_id])[flow_id]}}
+
+
 def _own() -> list[ColumnElement[bool]]:
     return [] if current().is_admin else [Flow.project_id == current().project_id]
 
@@ -122,8 +148,8 @@ def document(flow: Flow) -> dict[str, Any]:
         "admitted": flow.admitted,
         "attempt": flow.attempt,
         "epoch": flow.epoch,
-        "excluded_hosts": flow.excluded_hosts,
-        "error": without_secrets(flow.error),
+        "excluded_hosts": flow.excluded_hosts if current().is_admin else [],
+        "error": _error(flow.error),
         "created_at": links.time_text(flow.created_at),
         "finished_at": links.time_text(flow.finished_at),
         "duration_ms": _milliseconds(flow.created_at, flow.finished_at),
@@ -137,14 +163,28 @@ def step_document(step: FlowStep) -> dict[str, Any]:
         "step": step.step,
         "undo": step.undo,
         "outcome": step.outcome,
-        "node": step.node,
+        "node": step.node if current().is_admin else None,
         "attempt": step.attempt,
         "epoch": step.epoch,
         "started_at": links.time_text(step.started_at),
         "finished_at": links.time_text(step.finished_at),
         "duration_ms": _milliseconds(step.started_at, step.finished_at),
-        "result": without_secrets(step.result),
-        "error": without_secrets(step.error),
+        "result": without_secrets(step.result) if current().is_admin else {},
+        "error": _error(step.error),
+    }
+
+
+def _error(error: dict[str, Any] | None) -> dict[str, Any] | None:
+    """An error as the asker may see it: a tenant learns the reason, but of no host or path."""
+    if error is None or current().is_admin:
+        return without_secrets(error)  # type: ignore[no-any-return]  # a dict stays a dict
+    tenants = error.get("type") in ("Refused", "Cancelled", "Superseded")
+    message = error.get("public") or (error.get("message") if tenants else None)
+    return {
+        "type": error.get("type"),
+        "status": error.get("status"),
+        "step": error.get("step"),
+        "message": message or "The storage could not carry it out.",
     }
 
 

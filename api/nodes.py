@@ -66,10 +66,8 @@ def act(body: dict[str, Any], host: str) -> dict[str, Any]:
 
 
 def _drain(node: Node, *, drain: bool) -> None:
-    if node.state == FORGOTTEN:
-        raise ApiError(
-            409, f"Node {node.host} was declared gone: it takes part again once it reports."
-        )
+    if drain and node.state == FORGOTTEN:
+        raise ApiError(409, f"Node {node.host} was declared gone; if it is back, undrain it.")
     node.state = DRAINING if drain else ACTIVE
 
 

@@ -33,7 +33,7 @@ COLOURS = {
 
 @click.group()
 def flow() -> None:
-    """Show the flows (one for each request) and their steps."""
+    """Show the flows (one for each request) and their steps; retry or cancel one."""
 
 
 @flow.command("list")
@@ -88,6 +88,31 @@ def show_flow(client: Client, id_: str, as_json: bool) -> None:
             screen.print()
         screen.print(_heading(one))
         screen.print(steps_table(one["steps"]) if one["steps"] else "No step has ended yet.")
+
+
+@flow.command("retry")
+@click.argument("id_", metavar="FLOW")
+@api_command
+def retry_flow(client: Client, id_: str, as_json: bool) -> None:
+    """Send a stuck flow again, from where its journal stands; a parked one goes on."""
+    _act(client, id_, "retry", as_json)
+
+
+@flow.command("cancel")
+@click.argument("id_", metavar="FLOW")
+@api_command
+def cancel_flow(client: Client, id_: str, as_json: bool) -> None:
+    """Take a flow back that is not past its pivot: its steps are undone in reverse order."""
+    _act(client, id_, "cancel", as_json)
+
+
+def _act(client: Client, flow_id: str, action: str, as_json: bool) -> None:
+    document = client.post("flows", flow_id, "action", body={action: {}})
+    if as_json:
+        print_json(document)
+        return
+    one = document["flow"]
+    console().print(f"{one['kind']} {one['id']} is {one['state']} at epoch {one['epoch']}.")
 
 
 def steps_table(steps: list[dict[str, Any]]) -> Table:

@@ -211,11 +211,10 @@ class Engine:
             outgoing = dispatch.current(tx, self.settings, definition, flow)
             journal.touch(tx, flow, outgoing.queue)
             return outgoing
-        if flow.admitted:
-            journal.end(flow, FAILED)
+        if (flow.error or {}).get("type") == "Cancelled":
+            journal.end(flow, CANCELLED)
         else:
-            cancelled = (flow.error or {}).get("type") == "Cancelled"
-            journal.end(flow, CANCELLED if cancelled else REFUSED)
+            journal.end(flow, FAILED if flow.admitted else REFUSED)
         return None
 
     # -- turning around --------------------------------------------------------------------------

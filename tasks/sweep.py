@@ -217,7 +217,7 @@ def _settle(engine: Engine, tick: int, residue_id: str) -> int:
             return 0
         residue.tick, residue.tries = tick, residue.tries + 1
         if residue.resume:
-            outgoing = _reopen(tx, engine, residue)
+            outgoing = reopen(tx, engine, residue)
         else:
             message = {
                 "v": VERSION,
@@ -233,7 +233,8 @@ def _settle(engine: Engine, tick: int, residue_id: str) -> int:
     return 1
 
 
-def _reopen(tx: Session, engine: Engine, residue: Residue) -> dispatch.Outgoing | None:
+def reopen(tx: Session, engine: Engine, residue: Residue) -> dispatch.Outgoing | None:
+    """Let the parked flow of a locked residue go on; None when it cannot, and the residue ends."""
     flow = tx.get(Flow, residue.flow_id, with_for_update=True)
     if flow is None or flow.state != PARKED:
         capacity.settle(tx, residue)

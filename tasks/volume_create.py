@@ -270,4 +270,9 @@ def _claim_best(run: Run, request: ScheduleRequest) -> tuple[PoolState, list[dic
                 "numbers": {"asked_gib": request.size_gib, "limit_gib": limit},
             }
         )
-    raise Refused(500, no_valid_backend(request, decision.verdicts), pools=verdicts[:MOST_VERDICTS])
+    raise Refused(
+        500,
+        no_valid_backend(request, decision.verdicts),
+        public="No valid backend was found: none has room and what the volume type asks for.",
+        pools=verdicts[:MOST_VERDICTS],
+    )

@@ -118,7 +118,8 @@ def claim(run: Run) -> Results:
     if pool_id is None or not capacity.claim(run.tx, run.flow.id, pool_id, growth, volumes=0):
         pool = run.tx.get(Pool, pool_id) if pool_id is not None else None
         room = f"{pool.limit_gib - pool.taken_gib:.1f} GiB free in {pool.name}" if pool else "none"
-        raise Refused(500, f"No room to extend by {growth} GiB: {room}.")
+        text = f"No room to extend by {growth} GiB"
+        raise Refused(500, f"{text}: {room}.", public=f"{text}.")
     return None
 
 

@@ -2,7 +2,14 @@
 
 from marshmallow import fields
 
-from api.blueprint import Document
+from api.blueprint import Body, Document
+
+
+class FlowAction(Body):
+    """Exactly one of them, with an empty object."""
+
+    retry = fields.Dict()
+    cancel = fields.Dict()
 
 
 class StepDocument(Document):

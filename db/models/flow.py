@@ -21,7 +21,7 @@ FAILED = "failed"
 REFUSED = "refused"
 """Ended before admission with an answer of the 4xx kind; nothing is left."""
 CANCELLED = "cancelled"
-"""Ended before admission because nobody admitted it in time, or by an operator."""
+"""Ended and undone: nobody admitted it in time, or an operator took it back."""
 SUPERSEDED = "superseded"
 """Ended by an administrator's override of the resource."""
 
