@@ -16,9 +16,13 @@ def make_flower(settings: Settings, app: Celery) -> "Flower":
     Made here instead of by ``celery flower``, whose command line would show the broker's password.
     """
     from flower.app import Flower
+    from flower.events import Events
     from flower.options import options
     from flower.urls import settings as tornado_settings
 
+    # Workers send task events only once Flower has asked. Asked each second instead of every five,
+    # the first tasks of a worker that has just started are shown too.
+    Events.events_enable_interval = 1000  # milliseconds
     options.address = settings.flower.host
     options.port = settings.flower.port
     options.max_tasks = settings.flower.max_tasks

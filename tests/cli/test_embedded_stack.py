@@ -37,12 +37,12 @@ class Stack:
     """A running `breezeblock up` in ``folder``."""
 
     def __init__(self, folder: Path) -> None:
-        self.api, flower, broker = free_ports(3)
+        self.api, self.flower, broker = free_ports(3)
         self.said = folder / "said"
         env = {
             **os.environ,
             "BREEZEBLOCK_API__PORT": str(self.api),
-            "BREEZEBLOCK_FLOWER__PORT": str(flower),
+            "BREEZEBLOCK_FLOWER__PORT": str(self.flower),
             "BREEZEBLOCK_BROKER__URL": f"redis://127.0.0.1:{broker}/0",
             "BREEZEBLOCK_BROKER__EMBEDDED": "true",
             "BREEZEBLOCK_NODE__REPORT_INTERVAL": "0.5",
@@ -92,6 +92,23 @@ class Stack:
         assert answer.ok, answer.text
         return answer.json() if answer.content else None
 
+    def seen_by_flower(self) -> set[str]:
+        """The names of the tasks that have succeeded, as Flower's table has them."""
+        answer = requests.post(
+            f"http://127.0.0.1:{self.flower}/tasks/datatable",
+            params={
+                "draw": "1",
+                "start": "0",
+                "length": "1000",
+                "search[value]": "",
+                "order[0][column]": "0",
+                "order[0][dir]": "asc",
+                "columns[0][data]": "name",
+            },
+            timeout=30,
+        )
+        return {row["name"] for row in answer.json()["data"] if row["state"] == "SUCCESS"}
+
     def create(self, name: str) -> str:
         made = self.call("POST", "/volumes", {"volume": {"size": 1, "name": name}})
         return str(made["volume"]["id"])
@@ -138,6 +155,16 @@ def test_a_volume_outlives_a_stop_and_a_start(stack: Stack, tmp_path: Path) -> N
         wait_for(lambda: not made.exists())
     finally:
         again.stop()
+
+
+def test_flower_shows_the_seven_tasks_of_a_create(stack: Stack) -> None:
+    # a task on each queue: now every worker has been asked for its events
+    wait_for(lambda: {"node.ping", "node.report", "sweep.probe"} <= stack.seen_by_flower())
+    volume = stack.create("seen")
+    wait_for(lambda: stack.is_available(volume))
+    steps = "extract quota_reserve db_entry quota_commit schedule create finish"
+    seven = {f"volume.create.{step}" for step in steps.split()}
+    wait_for(lambda: seven <= stack.seen_by_flower())
 
 
 def test_every_part_that_is_killed_comes_back(stack: Stack) -> None:
