@@ -79,12 +79,12 @@ def _plausible(name: str) -> bool:
 def noauth(url_project: str | None) -> tuple[str, str, frozenset[str]]:
     """Everybody is an administrator, as in Cinder; the token `user:project` says who and where.
 
-    Without a token the project is the URL's, without both it is `admin`.
+    A token that names no project, such as the `notused` of keystoneauth's plugin `none`, leaves
+    that to the URL; where neither names one, the user's name is the project's.
     """
     user, _, project = request.headers.get("X-Auth-Token", "").partition(":")
     user = user or "admin"
-    fallback = url_project or "admin" if "X-Auth-Token" not in request.headers else user
-    return user, project or fallback, frozenset({ADMIN_ROLE})
+    return user, project or url_project or user, frozenset({ADMIN_ROLE})
 
 
 @dataclass(frozen=True, slots=True)

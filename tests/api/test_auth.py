@@ -36,9 +36,15 @@ def test_without_a_token_the_project_is_the_urls(app: Flask) -> None:
     assert mine not in ids
 
 
-def test_a_token_without_project_is_its_own_project(app: Flask) -> None:
-    client = app.test_client()
-    assert client.get("/v3/alice/volumes", headers={"X-Auth-Token": "alice"}).status_code == 200
+def test_a_token_without_project_leaves_it_to_the_url(app: Flask) -> None:
+    mine, other = volume(project_id="alice"), volume(project_id="other")
+    client, token = app.test_client(), {"X-Auth-Token": "alice"}
+
+    def listed(path: str) -> list[str]:
+        return [v["id"] for v in client.get(path, headers=token).get_json()["volumes"]]
+
+    assert listed("/v3/other/volumes") == [other]
+    assert listed("/v3/volumes") == [mine]
 
 
 @pytest.mark.parametrize("project", ["x" * 256, "a%07b"])
