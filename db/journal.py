@@ -146,7 +146,7 @@ def raise_epoch(tx: Session, flow: Flow) -> None:
 def touch(tx: Session, flow: Flow, queue: str) -> None:
     """Note that a message of this flow goes to `queue` at the present tick."""
     flow.queue = queue
-    flow.tick = tx.scalar(_NOW.select()) or 0
+    flow.tick = tx.scalar(select(_NOW)) or 0
 
 
 def end(flow: Flow, state: str) -> None:
