@@ -135,6 +135,7 @@ class SweeperSettings:
     node_down_ticks: Annotated[int, whole(1, 10_000)] = 10
     batch: Annotated[int, whole(1, 100_000)] = 100
     max_backoff_ticks: Annotated[int, whole(1, 10_000)] = 15
+    retention_hours: Annotated[int, whole(1, 87_600, "hours")] = 168
 
 
 @dataclass(frozen=True, slots=True)

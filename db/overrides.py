@@ -87,11 +87,12 @@ def forget_node(tx: Session, host: str) -> int:
     node.state = FORGOTTEN
     left = tx.scalars(select(Residue).where(Residue.host == host)).all()
     for residue in left:
-        _write_off(tx, residue)
+        write_off(tx, residue)
     return len(left)
 
 
-def _write_off(tx: Session, residue: Residue) -> None:
+def write_off(tx: Session, residue: Residue) -> None:
+    """End a residue whose node is gone for good, and the delete that waited for it."""
     flow = tx.get(Flow, residue.flow_id, with_for_update=True)
     volume = tx.get(Volume, residue.volume_id, with_for_update=True)
     if flow is not None and flow.state == PARKED and residue.resume:

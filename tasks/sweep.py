@@ -12,15 +12,17 @@ from typing import Any
 
 import structlog
 from kombu.exceptions import OperationalError as BrokerError
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from config.routing import CONTROL, NODE_PREFIX, SCHEDULER, node_queue
 from db import capacity, journal
 from db.liveness import Liveness, read_liveness
-from db.models import Claim, Clock, Flow, IdempotencyKey, Node, QueueProbe, Residue, utcnow
+from db.models import Claim, Clock, Flow, Node, QueueProbe, Residue, utcnow
 from db.models.flow import PARKED, RUNNING, SUPERSEDED, UNDOING, UNFINISHED
 from db.models.pool import FORGOTTEN
+from db.overrides import write_off
+from db.retention import purge
 from db.transactions import reading, writing
 from tasks import dispatch
 from tasks.decisions import Failure, resend_due
@@ -34,6 +36,9 @@ MOST_RESENDS = 6
 """A node that answers pings but never this step, after so many tries, has given no answer."""
 SILENT_PROBE_EVERY = 15
 """Ticks between two probes of a queue that nobody answers: they would pile up in it."""
+
+PURGE_EVERY = 15
+"""Ticks between two purges of what is older than the retention."""
 
 
 def sweep(engine: Engine) -> dict[str, int]:
@@ -51,8 +56,8 @@ def sweep(engine: Engine) -> dict[str, int]:
         done["flows"] += _drive(engine, tick, alive, flow_id, epoch, seq)
     for residue_id in _residues(tick, alive, settings.batch):
         done["residues"] += _settle(engine, tick, residue_id)
-    if tick % SILENT_PROBE_EVERY == 0:
-        _purge(settings.batch)
+    if tick % PURGE_EVERY == 0:
+        purge(timedelta(hours=settings.retention_hours))
     return done
 
 
@@ -196,14 +201,18 @@ def _runs(node: Node, flow: Flow) -> dict[str, Any] | None:
 
 
 def _residues(tick: int, alive: Liveness, batch: int) -> list[str]:
+    """Residues whose node can be asked again, or will never be."""
     with reading() as tx:
         rows = tx.execute(
-            select(Residue.id, Residue.host, Residue.tick, Residue.tries).order_by(Residue.tick)
+            select(Residue.id, Residue.host, Residue.tick, Residue.tries, Node.state)
+            .outerjoin(Node, Node.host == Residue.host)
+            .order_by(Residue.tick)
         ).all()
     due = [
         row.id
         for row in rows
-        if alive.host_is_up(row.host) and resend_due(tick, row.tick, row.tries, 1, 30)
+        if row.state == FORGOTTEN
+        or (alive.host_is_up(row.host) and resend_due(tick, row.tick, row.tries, 1, 30))
     ]
     return due[:batch]
 
@@ -216,6 +225,10 @@ def _settle(engine: Engine, tick: int, residue_id: str) -> int:
         if residue is None or residue.tick == tick:
             return 0
         residue.tick, residue.tries = tick, residue.tries + 1
+        node = tx.get(Node, residue.host)
+        if node is None or node.state == FORGOTTEN:
+            write_off(tx, residue)
+            return 1
         if residue.resume:
             outgoing = reopen(tx, engine, residue)
         else:
@@ -258,13 +271,3 @@ def reopen(tx: Session, engine: Engine, residue: Residue) -> dispatch.Outgoing |
     flow.state, flow.finished_at = RUNNING, None
     flow.attempt += 1
     return resend(tx, engine, flow)
-
-
-def _purge(batch: int) -> None:
-    with writing() as tx:
-        old = select(IdempotencyKey.key).where(IdempotencyKey.expires_at < utcnow()).limit(batch)
-        tx.execute(
-            delete(IdempotencyKey)
-            .where(IdempotencyKey.expires_at < utcnow(), IdempotencyKey.key.in_(old))
-            .execution_options(synchronize_session=False)
-        )

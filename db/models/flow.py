@@ -69,6 +69,7 @@ class Flow(Base):
         Index("ix_flows_created", "created_at", "id"),
         Index("ix_flows_resource", "resource_id"),
         Index("ix_flows_request", "request_id"),
+        Index("ix_flows_finished", "finished_at"),
     )
 
 

@@ -58,14 +58,14 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement a table and index
         sa.Column("finished_at", sa.DateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
-    with op.batch_alter_table("flows", schema=None) as batch_op:
-        batch_op.create_index("ix_flows_created", ["created_at", "id"], unique=False)
+    op.create_index("ix_flows_finished", "flows", ["finished_at"])
+    op.create_index("ix_flows_created", "flows", ["created_at", "id"])
         batch_op.create_index(
             "ix_flows_project_created", ["project_id", "created_at", "id"], unique=False
         )
-        batch_op.create_index("ix_flows_request", ["request_id"], unique=False)
-        batch_op.create_index("ix_flows_resource", ["resource_id"], unique=False)
-        batch_op.create_index("ix_flows_state_tick", ["state", "tick"], unique=False)
+    op.create_index("ix_flows_request", "flows", ["request_id"])
+    op.create_index("ix_flows_resource", "flows", ["resource_id"])
+    op.create_index("ix_flows_state_tick", "flows", ["state", "tick"])
 
     op.create_table(
         "idempotency_keys",
@@ -81,8 +81,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement a table and index
         sa.Column("expires_at", sa.DateTime(), nullable=False),
         sa.PrimaryKeyConstraint("project_id", "user_id", "key"),
     )
-    with op.batch_alter_table("idempotency_keys", schema=None) as batch_op:
-        batch_op.create_index("ix_idempotency_expires", ["expires_at"], unique=False)
+    op.create_index("ix_idempotency_expires", "idempotency_keys", ["expires_at"])
 
     op.create_table(
         "nodes",
@@ -152,8 +151,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement a table and index
         sa.ForeignKeyConstraint(["host"], ["nodes.host"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("name"),
     )
-    with op.batch_alter_table("backends", schema=None) as batch_op:
-        batch_op.create_index("ix_backends_host", ["host"], unique=False)
+    op.create_index("ix_backends_host", "backends", ["host"])
 
     op.create_table(
         "flow_steps",
@@ -179,8 +177,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement a table and index
         sa.ForeignKeyConstraint(["flow_id"], ["flows.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("flow_id", "resource_id"),
     )
-    with op.batch_alter_table("holds", schema=None) as batch_op:
-        batch_op.create_index("ix_holds_resource", ["resource_id"], unique=False)
+    op.create_index("ix_holds_resource", "holds", ["resource_id"])
 
     op.create_table(
         "reservations",
@@ -221,9 +218,8 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement a table and index
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("name"),
     )
-    with op.batch_alter_table("pools", schema=None) as batch_op:
-        batch_op.create_index("ix_pools_backend", ["backend"], unique=False)
-        batch_op.create_index("ix_pools_host", ["host"], unique=False)
+    op.create_index("ix_pools_backend", "pools", ["backend"])
+    op.create_index("ix_pools_host", "pools", ["host"])
 
     op.create_table(
         "claims",
@@ -238,8 +234,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement a table and index
         ),
         sa.PrimaryKeyConstraint("flow_id"),
     )
-    with op.batch_alter_table("claims", schema=None) as batch_op:
-        batch_op.create_index("ix_claims_pool", ["pool_id"], unique=False)
+    op.create_index("ix_claims_pool", "claims", ["pool_id"])
 
     op.create_table(
         "residues",
@@ -264,10 +259,9 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement a table and index
         ),
         sa.PrimaryKeyConstraint("id"),
     )
-    with op.batch_alter_table("residues", schema=None) as batch_op:
-        batch_op.create_index("ix_residues_flow", ["flow_id"], unique=False)
-        batch_op.create_index("ix_residues_host", ["host"], unique=False)
-        batch_op.create_index("ix_residues_volume", ["volume_id"], unique=False)
+    op.create_index("ix_residues_flow", "residues", ["flow_id"])
+    op.create_index("ix_residues_host", "residues", ["host"])
+    op.create_index("ix_residues_volume", "residues", ["volume_id"])
 
     op.create_table(
         "volumes",
@@ -307,16 +301,15 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement a table and index
         ),
         sa.PrimaryKeyConstraint("id"),
     )
-    with op.batch_alter_table("volumes", schema=None) as batch_op:
-        batch_op.create_index("ix_volumes_created", ["created_at", "id"], unique=False)
-        batch_op.create_index("ix_volumes_flow", ["flow_id"], unique=False)
-        batch_op.create_index("ix_volumes_pool", ["pool_id"], unique=False)
+    op.create_index("ix_volumes_created", "volumes", ["created_at", "id"])
+    op.create_index("ix_volumes_flow", "volumes", ["flow_id"])
+    op.create_index("ix_volumes_pool", "volumes", ["pool_id"])
         batch_op.create_index(
             "ix_volumes_project_created", ["project_id", "created_at", "id"], unique=False
         )
-        batch_op.create_index("ix_volumes_project_name", ["project_id", "name"], unique=False)
-        batch_op.create_index("ix_volumes_project_status", ["project_id", "status"], unique=False)
-        batch_op.create_index("ix_volumes_type", ["volume_type_id"], unique=False)
+    op.create_index("ix_volumes_project_name", "volumes", ["project_id", "name"])
+    op.create_index("ix_volumes_project_status", "volumes", ["project_id", "status"])
+    op.create_index("ix_volumes_type", "volumes", ["volume_type_id"])
     op.bulk_insert(clock, [{"id": 1, "tick": 0, "at": _now()}])
     op.bulk_insert(
         volume_types,
@@ -339,59 +332,25 @@ def _now() -> datetime:
 
 def downgrade() -> None:
     """Back."""
-    with op.batch_alter_table("volumes", schema=None) as batch_op:
-        batch_op.drop_index("ix_volumes_type")
-        batch_op.drop_index("ix_volumes_project_status")
-        batch_op.drop_index("ix_volumes_project_name")
-        batch_op.drop_index("ix_volumes_project_created")
-        batch_op.drop_index("ix_volumes_pool")
-        batch_op.drop_index("ix_volumes_flow")
-        batch_op.drop_index("ix_volumes_created")
-
-    op.drop_table("volumes")
-    with op.batch_alter_table("residues", schema=None) as batch_op:
-        batch_op.drop_index("ix_residues_volume")
-        batch_op.drop_index("ix_residues_host")
-        batch_op.drop_index("ix_residues_flow")
-
-    op.drop_table("residues")
-    with op.batch_alter_table("claims", schema=None) as batch_op:
-        batch_op.drop_index("ix_claims_pool")
-
-    op.drop_table("claims")
-    with op.batch_alter_table("pools", schema=None) as batch_op:
-        batch_op.drop_index("ix_pools_host")
-        batch_op.drop_index("ix_pools_backend")
-
-    op.drop_table("pools")
-    op.drop_table("volume_type_access")
-    op.drop_table("reservations")
-    with op.batch_alter_table("holds", schema=None) as batch_op:
-        batch_op.drop_index("ix_holds_resource")
-
-    op.drop_table("holds")
-    op.drop_table("flow_steps")
-    with op.batch_alter_table("backends", schema=None) as batch_op:
-        batch_op.drop_index("ix_backends_host")
-
-    op.drop_table("backends")
-    op.drop_table("volume_types")
-    op.drop_table("quotas")
-    op.drop_table("quota_usages")
-    op.drop_table("quota_classes")
-    op.drop_table("queue_probes")
-    op.drop_table("nodes")
-    with op.batch_alter_table("idempotency_keys", schema=None) as batch_op:
-        batch_op.drop_index("ix_idempotency_expires")
-
-    op.drop_table("idempotency_keys")
-    with op.batch_alter_table("flows", schema=None) as batch_op:
-        batch_op.drop_index("ix_flows_state_tick")
-        batch_op.drop_index("ix_flows_resource")
-        batch_op.drop_index("ix_flows_request")
-        batch_op.drop_index("ix_flows_project_created")
-        batch_op.drop_index("ix_flows_created")
-
-    op.drop_table("flows")
-    op.drop_table("dead_letters")
-    op.drop_table("clock")
+    for table in (
+        "volumes",
+        "residues",
+        "claims",
+        "pools",
+        "volume_type_access",
+        "reservations",
+        "holds",
+        "flow_steps",
+        "backends",
+        "volume_types",
+        "quotas",
+        "quota_usages",
+        "quota_classes",
+        "queue_probes",
+        "nodes",
+        "idempotency_keys",
+        "flows",
+        "dead_letters",
+        "clock",
+    ):
+        op.drop_table(table)
