@@ -12,8 +12,12 @@ class Refused(Exception):
     """The request cannot be met."""
 
     def __init__(self, status: int, message: str, **details: object) -> None:
-        super().__init__(message)
+        # both arguments, so that a copy can be made: it leaves a prefork child as a pickle
+        super().__init__(status, message)
         self.status, self.message, self.details = status, message, details
+
+    def __str__(self) -> str:
+        return self.message
 
     def as_json(self) -> dict[str, object]:
         """How the flow records it."""

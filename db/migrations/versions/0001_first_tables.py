@@ -60,9 +60,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement a table and index
     )
     op.create_index("ix_flows_finished", "flows", ["finished_at"])
     op.create_index("ix_flows_created", "flows", ["created_at", "id"])
-        batch_op.create_index(
-            "ix_flows_project_created", ["project_id", "created_at", "id"], unique=False
-        )
+    op.create_index("ix_flows_project_created", "flows", ["project_id", "created_at", "id"])
     op.create_index("ix_flows_request", "flows", ["request_id"])
     op.create_index("ix_flows_resource", "flows", ["resource_id"])
     op.create_index("ix_flows_state_tick", "flows", ["state", "tick"])
@@ -304,9 +302,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement a table and index
     op.create_index("ix_volumes_created", "volumes", ["created_at", "id"])
     op.create_index("ix_volumes_flow", "volumes", ["flow_id"])
     op.create_index("ix_volumes_pool", "volumes", ["pool_id"])
-        batch_op.create_index(
-            "ix_volumes_project_created", ["project_id", "created_at", "id"], unique=False
-        )
+    op.create_index("ix_volumes_project_created", "volumes", ["project_id", "created_at", "id"])
     op.create_index("ix_volumes_project_name", "volumes", ["project_id", "name"])
     op.create_index("ix_volumes_project_status", "volumes", ["project_id", "status"])
     op.create_index("ix_volumes_type", "volumes", ["volume_type_id"])
