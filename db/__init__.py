@@ -3,9 +3,6 @@
 from pathlib import Path
 
 from flask import Flask
-from flask_migrate import Migrate
-from flask_migrate import downgrade as migrate_down
-from flask_migrate import upgrade as migrate_up
 from flask_sqlalchemy import SQLAlchemy
 
 from config.settings import Settings
@@ -15,7 +12,6 @@ from db.models import Base
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
-migrate = Migrate(directory=str(MIGRATIONS))
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -23,7 +19,6 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.config["SQLALCHEMY_DATABASE_URI"] = settings.database.url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(settings)
     db.init_app(app)
-    migrate.init_app(app, db)
     with app.app_context():
         install_rules(db.engine)
 
@@ -37,11 +32,24 @@ def database_app(settings: Settings) -> Flask:
 
 def upgrade(settings: Settings, revision: str = "head") -> None:
     """Bring the schema to `revision`; safe when it is there already."""
-    with database_app(settings).app_context():
+    from flask_migrate import upgrade as migrate_up
+
+    with _migrating(settings).app_context():
         migrate_up(revision=revision)
 
 
 def downgrade(settings: Settings, revision: str = "base") -> None:
     """Take the schema back to `revision`."""
-    with database_app(settings).app_context():
+    from flask_migrate import downgrade as migrate_down
+
+    with _migrating(settings).app_context():
         migrate_down(revision=revision)
+
+
+def _migrating(settings: Settings) -> Flask:
+    """An application with Alembic, which no worker needs in its memory."""
+    from flask_migrate import Migrate
+
+    app = database_app(settings)
+    Migrate(app, db, directory=str(MIGRATIONS))
+    return app

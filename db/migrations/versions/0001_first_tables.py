@@ -15,7 +15,7 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade() -> None:  # noqa: PLR0915 - one statement a table and index
+def upgrade() -> None:
     """Forward."""
     clock = op.create_table(
         "clock",
