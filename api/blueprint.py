@@ -7,11 +7,11 @@ from typing import Any, NoReturn
 
 import flask_smorest
 from flask import Request, request
-from marshmallow import RAISE, Schema, ValidationError, fields
+from marshmallow import INCLUDE, RAISE, Schema, ValidationError, fields
 from webargs.core import is_json, missing
 from webargs.flaskparser import FlaskParser
 
-from api.errors import ApiError
+from api.errors import FAULT_NAMES, OTHER_FAULT, ApiError
 
 SHOWN_CHARACTERS = 100
 
@@ -47,17 +47,18 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON value")
 
 
-def _refuse_unstorable(value: Any) -> None:
+def _refuse_unstorable(value: Any, field: str = "body") -> None:
     if isinstance(value, dict):
         for key, below in value.items():
-            _refuse_unstorable(key)
-            _refuse_unstorable(below)
+            _refuse_unstorable(key, field)
+            _refuse_unstorable(below, key)
     elif isinstance(value, list):
         for below in value:
-            _refuse_unstorable(below)
+            _refuse_unstorable(below, field)
     elif isinstance(value, str) and _UNSTORABLE.search(value):
         raise ApiError(
-            400, f"Invalid input: {shown(value)} has NUL or half a surrogate pair in it."
+            400,
+            f"Invalid input for {field}: {shown(value)} has NUL or half a surrogate pair in it.",
         )
 
 
@@ -90,15 +91,25 @@ class Body(Schema):
 class Document(Schema):
     """Base of what is answered: it documents; plain functions build the answer, being quicker."""
 
+    class Meta:
+        unknown = INCLUDE
+
     def dump(self, obj: Any, **_options: Any) -> Any:
         return obj
 
 
-class Fault(Document):
-    """A refusal: one key that names its kind."""
+class FaultText(Document):
+    """What a refusal says; with one of kind overLimit perhaps the seconds to wait."""
 
-    code = fields.Integer()
+    code = fields.Integer(metadata={"description": "The HTTP status"})
     message = fields.String()
+    retry_after = fields.String(data_key="retryAfter")
+
+
+Fault = Document.from_dict(
+    {kind: fields.Nested(FaultText) for kind in (*FAULT_NAMES.values(), OTHER_FAULT)}, name="Fault"
+)
+"""A refusal: its kind is the one key."""
 
 
 def describe(messages: dict[str, Any], given: Any) -> str:

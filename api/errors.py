@@ -32,7 +32,8 @@ FAULT_NAMES = {
     501: "notImplemented",
     503: "serviceUnavailable",
 }
-"""Names by status, as in Cinder; a status that is not here is a `computeFault` there too."""
+"""Names by status, as in Cinder, where a status that is not here is an OTHER_FAULT too."""
+OTHER_FAULT = "computeFault"
 
 TEXTS = {
     404: "The resource could not be found.",
@@ -58,7 +59,7 @@ def fault(status: int, message: str, headers: Mapping[str, str] | None = None) -
     body: dict[str, int | str] = {"code": status, "message": message}
     if status == 413 and headers and "Retry-After" in headers:
         body["retryAfter"] = headers["Retry-After"]
-    response = jsonify({FAULT_NAMES.get(status, "computeFault"): body})
+    response = jsonify({FAULT_NAMES.get(status, OTHER_FAULT): body})
     response.status_code = status
     response.headers.update(headers or {})
     return response

@@ -13,6 +13,17 @@ from api.errors import ApiError
 PARAMETERS = frozenset({"limit", "marker", "offset", "sort", "sort_key", "sort_dir"})
 """The query parameters that are read here, and are no filters."""
 
+DOCUMENTED = [
+    {"in": "query", "name": name, "schema": {"type": kind}, "description": text}
+    for name, kind, text in (
+        ("limit", "integer", "At most so many, and never more than the server's own limit."),
+        ("marker", "string", "Begin after the item with this id."),
+        ("offset", "integer", "Skip so many."),
+        ("sort", "string", "Keys, apart by commas, each perhaps with :asc or :desc."),
+    )
+]
+"""The same for the OpenAPI document: `@blp.doc(parameters=paging.DOCUMENTED)`."""
+
 MAX_OFFSET = 2**31 - 1
 
 

@@ -31,6 +31,18 @@ blp = Blueprint("volumes", __name__, description="Volumes")
 
 MAINTENANCE = "maintenance"
 
+LIST_PARAMETERS = [
+    *paging.DOCUMENTED,
+    *(
+        {"in": "query", "name": name, "schema": {"type": "string"}}
+        for name in (*volume_filters.FILTERS, *volume_filters.ADMIN_FILTERS)
+    ),
+    *(
+        {"in": "query", "name": name, "schema": {"type": "boolean"}}
+        for name in ("all_tenants", "with_count")
+    ),
+]
+
 
 def find(volume_id: str) -> AnyRow:
     """The volume of that id that the request may see; raises ApiError (404)."""
@@ -55,6 +67,7 @@ def _mine(query: AnySelect, volume_id: str) -> AnySelect:
 
 
 @blp.route("/volumes")
+@blp.doc(parameters=LIST_PARAMETERS)
 @blp.response(200, VolumeList)
 def list_volumes() -> dict[str, Any]:
     """List volumes by id and name."""
@@ -62,6 +75,7 @@ def list_volumes() -> dict[str, Any]:
 
 
 @blp.route("/volumes/detail")
+@blp.doc(parameters=LIST_PARAMETERS)
 @blp.response(200, VolumeDetailList)
 def list_volumes_in_detail() -> dict[str, Any]:
     """List volumes with their details."""

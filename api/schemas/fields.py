@@ -54,6 +54,10 @@ class Size(fields.Field[int]):
         "size": f"It must be an integer from 1 to {MAX_SIZE} (GiB)."
     }
 
+    def __init__(self, **options: Any) -> None:
+        described = {"type": ["integer", "string"], "minimum": 1, "maximum": MAX_SIZE}
+        super().__init__(**{"metadata": described, **options})
+
     def _deserialize(self, value: Any, attr: str | None, data: Any, **_options: Any) -> int:
         if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
             value = int(value)
