@@ -123,16 +123,17 @@ class Stack:
             part.end()
         self.redis.close()
 
-    def wait_until_up(self, seconds: float = 60.0) -> None:
-        """Wait until the API answers and says that the scheduler and every node are up."""
-        wait_for(self._all_up, seconds, "all parts up")
+    def wait_until_up(self, *nodes: str) -> None:
+        """Wait until the API says that the scheduler and these nodes (all by default) are up."""
+        wanted = {"scheduler", *(nodes or self._backends)}
+        wait_for(lambda: wanted <= self._up_or_nothing(), 60, f"{wanted} up")
 
-    def _all_up(self) -> bool:
+    def _up_or_nothing(self) -> set[str]:
         dead = [name for name, part in self.running.items() if not part.alive]
         assert not dead, f"{dead} ended: {self.tail(dead[0])}"
         with contextlib.suppress(requests.ConnectionError):
-            return {"scheduler", *self._backends} <= self.up()
-        return False
+            return self.up()
+        return set()
 
     def up(self) -> set[str]:
         """The nodes of which all backends are up, and "scheduler" if that is."""
@@ -238,6 +239,12 @@ class Stack:
             seconds,
             f"{volume} {wanted}, it is {self.status(volume, project)}",
         )
+
+    def flows_of(self, project: str) -> list[dict[str, Any]]:
+        """The flows of a project, without their steps, the newest first."""
+        answer = self.call("GET", "/flows", project=project)
+        assert answer.ok, answer.text
+        return [flow for flow in answer.json()["flows"] if flow["project_id"] == project]
 
     def flows(self, identifier: str, project: str = "p") -> list[dict[str, Any]]:
         """The flows of a resource with their steps, the newest first."""
