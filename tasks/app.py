@@ -59,34 +59,34 @@ def make_celery(settings: Settings, role: str = "control") -> Celery:
 def _register_reports(
     app: Celery, engine: Engine, in_context: Callable[[Callable[[], Any]], Any]
 ) -> None:
-    @app.task(name="sweep.tick")
+    @app.task(name="sweep.tick", shared=False)
     def tick() -> Any:
         """Drive on what has lost its message or its worker."""
         return in_context(lambda: sweep(engine))
 
-    @app.task(name="sweep.probe")
+    @app.task(name="sweep.probe", shared=False)
     def probe(message: dict[str, Any]) -> None:
         """This queue delivers: everything older in it has been delivered too."""
         in_context(lambda: answer(message["queue"], message["tick"]))
 
-    @app.task(name="node.report")
+    @app.task(name="node.report", shared=False)
     def report(message: dict[str, Any]) -> None:
         """Write down what a node says of itself."""
         in_context(lambda: take_report(engine, message))
 
-    @app.task(name="flow.node_failed", bind=True)
+    @app.task(name="flow.node_failed", bind=True, shared=False)
     def node_failed(task: Any, message: Message) -> dict[str, Any] | None:
         """Turn a flow around after its node's step (or a node's compensation) failed."""
         task.request.chain = None
         outcome: dict[str, Any] | None = in_context(lambda: _node_failed(engine, message))
         return outcome
 
-    @app.task(name="flow.parked")
+    @app.task(name="flow.parked", shared=False)
     def parked(message: dict[str, Any]) -> None:
         """Keep a message that its receiver could not understand."""
         in_context(lambda: _keep(message))
 
-    @app.task(name="residue.settled")
+    @app.task(name="residue.settled", shared=False)
     def settled(message: dict[str, Any]) -> None:
         """A node has removed what a flow had left there."""
         in_context(lambda: retrying(lambda: _settled(message)))

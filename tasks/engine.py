@@ -356,7 +356,8 @@ def _task(
             return in_context(lambda: run(task, step, message))
 
     body.__doc__ = (step.do or step.undo or body).__doc__
-    app.task(body, name=name, bind=True, throws=(Refused,))
+    # shared=False: otherwise Celery gives the task to every other app in the process as well
+    app.task(body, name=name, bind=True, shared=False, throws=(Refused,))
 
 
 def _stale(task: Task, message: Message) -> dict[str, Any]:
