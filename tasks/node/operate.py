@@ -2,6 +2,8 @@
 
     message ── not understood ──────────────────────────────▶ parked
        │
+    ledger new, not reconciled ─────────────────────────────▶ ended, no effect
+       │
     ledger.begin ── stale, busy ────────────────────────────▶ ended, no effect
        │       └─── duplicate ──────────▶ the recorded answer
        │       └─── buried ─────────────▶ failed: clean
@@ -94,6 +96,10 @@ def carry_out(node: Node, work: Work, op: Operation) -> dict[str, Any] | Ended:
     was destroyed is answered rather than ignored, or the flow would ask again for ever.
     """
     started = _now()
+    if not node.ledger.reconciled:
+        return Ended(
+            "unreconciled", "the ledger is new, and waits for what the control plane knows"
+        )
     try:
         begin = node.ledger.begin(work)
     except LedgerError as error:  # before any effect

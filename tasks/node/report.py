@@ -77,6 +77,7 @@ class Reporter:
             "host": self._node.host,
             "incarnation": {"uuid": ledger.uuid, "number": ledger.number},
             "sequence": self._sequence,
+            "reconciled": ledger.reconciled,
             "availability_zone": self._zone,
             "answers": self._tick,
             "pools": pools,
@@ -188,7 +189,20 @@ class Reporter:
 
 
 def register(app: Celery, node: Node, reporter: Reporter) -> None:
-    """Register the task that answers pings."""
+    """Register the tasks that answer pings and take over what the control plane knows."""
+
+    @app.task(name="node.reconcile", shared=False)
+    def reconcile(message: Any) -> None:
+        """Fences for a ledger that was made anew: its objects with their epochs, in parts."""
+        try:
+            body = checked(message, ledger=str, fences=list, last=bool)
+        except UnintelligibleError as error:
+            node.park("node.reconcile", message, str(error))
+            return
+        if body["ledger"] == node.ledger.uuid:
+            fences = [(str(name), int(epoch)) for name, epoch in body["fences"]]
+            node.ledger.reconcile(fences, last=body["last"])
+            log.info("ledger reconciled", fences=len(fences), last=body["last"])
 
     @app.task(name="node.ping", shared=False)
     def ping(message: Any) -> None:

@@ -21,6 +21,7 @@ from cli import broker
 from config.celery import celery_config
 from config.routing import CONTROL, node_queue
 from config.settings import Settings, load
+from tests.tasks.node.support import known_ledger
 
 
 def wait_for(what: Callable[[], Any], seconds: float = 20.0) -> Any:
@@ -123,6 +124,7 @@ def test_a_driver_that_hangs_does_not_keep_a_node_from_stopping(
     tmp_path: Path, broker_url: str
 ) -> None:
     config = node_config(broker_url, shutdown_timeout=3)
+    known_ledger(tmp_path / "var" / "n1" / "ledger.db")
     with running(tmp_path, config, "worker", "node") as worker:
         wait_for(lambda: "worker.ready" in log_of(tmp_path))
         send_create(load(tmp_path / "breezeblock.toml", {}))

@@ -15,6 +15,7 @@ from celery.worker import state
 from config.routing import CONTROL, EVENTS, node_queue
 from config.settings import Settings, load
 from tasks.node.app import make_node_celery
+from tasks.node.ledger import Ledger
 
 FINISH = "volume.create.finish"
 
@@ -141,6 +142,14 @@ class Harness:
                 connection.default_channel.queue_purge(queue)
 
 
+def known_ledger(path: Path) -> None:
+    """A ledger that the control plane has reconciled, where there is none yet."""
+    if not path.exists():
+        ledger = Ledger(path)
+        ledger.reconcile([], last=True)
+        ledger.close()
+
+
 @contextmanager
 def running_node(settings: Settings, pool: str = "solo") -> Iterator[Harness]:
     """A node worker in a thread of this process."""
@@ -150,6 +159,7 @@ def running_node(settings: Settings, pool: str = "solo") -> Iterator[Harness]:
     host = settings.node.name
     harness = Harness(app, host)
     harness.drain()
+    known_ledger(settings.node.ledger)
     with start_worker(
         app, pool=pool, concurrency=4, queues=[node_queue(host)], perform_ping_check=False
     ):

@@ -26,6 +26,7 @@ from tests.tasks.node.support import message, node_settings, set_faults
 def node(tmp_path: Path, host: str) -> Iterator[Node]:
     made = make_node(node_settings(tmp_path, host), Celery(set_as_current=False))
     made.open()
+    made.ledger.reconcile([], last=True)
     yield made
     made.close()
 

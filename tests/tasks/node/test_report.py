@@ -45,7 +45,7 @@ def test_a_report_says_who_and_what(node: Harness, host: str) -> None:
 
     assert report["v"] == 1
     assert report["availability_zone"] == "nova"
-    assert report["incarnation"]["number"] == 1
+    assert report["incarnation"]["number"] == 2  # the first one was reconciled
     assert len(report["incarnation"]["uuid"]) == 36
     assert report["answers"] is None
     assert report["running"] == report["interrupted"] == []
@@ -184,3 +184,29 @@ def test_reports_go_on_after_the_broker_was_away(
         node.drain()
 
         assert node.next_report()["sequence"] > 3
+
+
+def test_a_node_with_a_new_ledger_does_nothing_before_it_is_reconciled(
+    settings: Settings, host: str, tmp_path: Path
+) -> None:
+    with running_node(settings):
+        pass
+    for file in settings.node.ledger.parent.glob("ledger.db*"):
+        file.unlink()
+    lost = Ledger(settings.node.ledger)  # made anew, as after a lost disk
+    lost.close()
+    old, young = message(host, epoch=3), message(host, epoch=3)
+
+    with running_node(settings) as node:
+        report = node.next_report(reconciled=False)
+        node.send("volume.create.create", old)
+        fences = [[old["op"]["object"], 4]]
+        told = {"v": 1, "ledger": report["incarnation"]["uuid"], "fences": fences, "last": True}
+        node.send_alone("node.reconcile", told)
+        node.next_report(reconciled=True)
+        node.send("volume.create.create", old)
+        node.send("volume.create.create", young)
+
+        _, done = node.next()
+        assert done["op"]["object"] == young["op"]["object"]
+        assert done["reply"]["outcome"] == "done"

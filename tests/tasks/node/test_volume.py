@@ -64,7 +64,7 @@ def test_a_create_makes_the_volume_and_the_chain_goes_on(
     reply = body.pop("reply")
     assert body == {key: value for key, value in asked.items() if key != "reply"}
     assert (reply["step"], reply["outcome"], reply["node"]) == ("create", "done", host)
-    assert reply["incarnation"] == 1
+    assert reply["incarnation"] == 2
     assert reply["started"] <= reply["finished"]
     assert reply["result"] == {"provider_location": f"fake:fake/{asked['op']['object']}"}
 

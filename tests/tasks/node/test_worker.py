@@ -25,6 +25,7 @@ from tests.tasks.node import bare
 from tests.tasks.node.support import (
     FINISH,
     Harness,
+    known_ledger,
     message,
     node_environment,
     set_faults,
@@ -97,6 +98,7 @@ def worker(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A node worker from its first report on; killed in the end, unless it has gone by then."""
     log = folder / "worker.log"
+    known_ledger(load(environ=environment).node.ledger)
     with (
         log.open("ab") as output,
         subprocess.Popen(
@@ -166,7 +168,7 @@ def test_killed_in_the_middle_of_a_create_it_says_so_and_the_create_can_be_sent_
 
     with worker(environment, tmp_path):
         report = harness.next_report(interrupted=...)
-        assert report["incarnation"]["number"] == 2
+        assert report["incarnation"]["number"] == 3
         assert [(cut["flow"], cut["epoch"]) for cut in report["interrupted"]] == [
             (asked["flow"], 1)
         ]
