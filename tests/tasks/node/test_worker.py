@@ -177,7 +177,7 @@ def test_killed_in_the_middle_of_a_create_it_says_so_and_the_create_can_be_sent_
         harness.send(CREATE, {**asked, "epoch": 2})
 
         task, body = harness.next()
-        assert (task, body["epoch"], body["reply"]["incarnation"]) == (FINISH, 2, 2)
+        assert (task, body["epoch"], body["reply"]["incarnation"]) == (FINISH, 2, 3)
         harness.next_report(interrupted=[])
 
 
