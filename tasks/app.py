@@ -14,8 +14,9 @@ from db import capacity, database_app, db
 from db.models import DeadLetter, Residue
 from db.transactions import retrying, writing
 from tasks.decisions import Failure
-from tasks.engine import Engine, register
+from tasks.engine import Engine
 from tasks.message import VERSION, Message
+from tasks.registration import InContext, register
 from tasks.reports import take_report
 from tasks.sweep import answer, sweep
 from tasks.volume_create import create_volume
@@ -56,9 +57,7 @@ def make_celery(settings: Settings, role: str = "control") -> Celery:
     return app
 
 
-def _register_reports(
-    app: Celery, engine: Engine, in_context: Callable[[Callable[[], Any]], Any]
-) -> None:
+def _register_reports(app: Celery, engine: Engine, in_context: InContext) -> None:
     @app.task(name="sweep.tick", shared=False)
     def tick() -> Any:
         """Drive on what has lost its message or its worker."""

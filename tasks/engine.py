@@ -5,7 +5,6 @@ journal. A message that the fence does not know ends its chain without a trace. 
 turns its flow around here; whatever is lost on the way, the sweeper sends again from the journal.
 """
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -330,34 +329,6 @@ class Engine:
             dispatch.send(self.app, outgoing)
         except BrokerError as error:
             log.warning("broker out of reach", flow=outgoing.message["flow"], error=str(error))
-
-
-def register(app: Celery, engine: Engine, in_context: Callable[[Callable[[], Any]], Any]) -> None:
-    """Make a Celery task of every control step and every control compensation."""
-    for definition in engine.definitions.values():
-        for step in definition.steps:
-            if step.do is not None:
-                _task(app, step.task, step, engine.forward, in_context)
-            if step.undo is not None:
-                _task(app, step.undo_task, step, engine.backward, in_context)
-
-
-def _task(
-    app: Celery,
-    name: str,
-    step: Step,
-    run: Callable[[Task, Step, Message], Any],
-    in_context: Callable[[Callable[[], Any]], Any],
-) -> None:
-    def body(task: Task, message: Message) -> Any:
-        with structlog.contextvars.bound_contextvars(
-            request_id=message.get("request_id"), flow=message.get("flow"), step=name
-        ):
-            return in_context(lambda: run(task, step, message))
-
-    body.__doc__ = (step.do or step.undo or body).__doc__
-    # shared=False: otherwise Celery gives the task to every other app in the process as well
-    app.task(body, name=name, bind=True, shared=False, throws=(Refused,))
 
 
 def _stale(task: Task, message: Message) -> dict[str, Any]:
