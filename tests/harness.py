@@ -1,0 +1,492 @@
+"""A whole installation in one thread: database, control plane, storage nodes, and every message.
+
+The Celery apps and their tasks are the real ones, on kombu's `memory://` broker, but no worker
+consumes it. The world takes each message off its queue and runs it through Celery's own tracer, so
+it decides what arrives, when, how often, and at which instruction a process dies. Time is the
+sweeper's count of ticks, which goes on only when a test says so: nothing here waits.
+"""
+
+import base64
+import json
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+from celery.app.trace import build_tracer
+from kombu.transport import memory
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.orm import Session
+
+import tasks.app
+import tasks.engine
+import tasks.node.node
+import tasks.reports
+import tasks.sweep
+from config.celery import celery_config
+from config.routing import CONTROL, EVENTS, NODE_PREFIX, SCHEDULER, SWEEP, node_queue
+from config.settings import Settings, load
+from db import database_app, db, journal, transactions
+from db.models import Clock, Flow, FlowStep, Residue, Volume, new_id, utcnow
+from db.models.flow import UNFINISHED
+from drivers.fake_faults import write_faults
+from drivers.fake_store import FileStore
+from tasks import dispatch
+from tasks.app import make_celery
+from tasks.engine import Engine
+from tasks.node import inventory, report, residue, volume
+from tasks.node.app import make_node
+from tasks.node.ledger import Begin, Ledger, Work
+from tasks.node.report import Reporter
+from tests.invariants import check
+
+PROJECT = "demo"
+MOST_TICKS = 80
+"""A world that is not at rest after so many sweeps is stuck."""
+
+
+class Killed(BaseException):
+    """The process that ran this line is dead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message as it came out of a queue; `payload` is what the broker holds."""
+
+    queue: str
+    payload: dict[str, Any]
+
+    @property
+    def task(self) -> str:
+        return str(self.payload["headers"]["task"])
+
+    @property
+    def body(self) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
+        """Arguments, and what Celery adds: the rest of the chain."""
+        args, kwargs, embedded = json.loads(base64.b64decode(self.payload["body"]))
+        return args, kwargs, embedded
+
+    @property
+    def message(self) -> dict[str, Any]:
+        args = self.body[0]
+        return dict(args[0]) if args else {}
+
+
+class Broker:
+    """The queues of `memory://`, which all apps of the process share, read by hand."""
+
+    def __init__(self) -> None:
+        memory.Channel.queues.clear()
+
+    def take(self, queue: str) -> Delivery | None:
+        """The oldest message of a queue."""
+        waiting = self._waiting(queue)
+        return Delivery(queue, waiting.popleft()) if waiting else None
+
+    def put(self, delivery: Delivery, *, front: bool = False) -> None:
+        """Give a message back."""
+        waiting = self._waiting(delivery.queue)
+        (waiting.appendleft if front else waiting.append)(delivery.payload)
+
+    def flush(self) -> None:
+        """The broker loses everything."""
+        for queue in list(memory.Channel.queues):
+            self._waiting(queue).clear()
+
+    def _waiting(self, queue: str) -> deque[dict[str, Any]]:
+        known = memory.Channel.queues.get(queue)
+        return known.queue if known is not None else deque()
+
+
+class Fault:
+    """What goes wrong in a world; by default nothing."""
+
+    def message(self, world: "World", delivery: Delivery) -> bool:
+        """A message is about to be run; True if it shall not be."""
+        return False
+
+    def point(self, world: "World", point: str, delivery: Delivery) -> None:
+        """A process has come to `point` while it runs `delivery`; may raise."""
+
+    def killed(self, world: "World", delivery: Delivery) -> None:
+        """The process that ran `delivery` is dead."""
+
+    def tick(self, world: "World") -> None:
+        """A sweep is about to run."""
+
+    def end(self, world: "World") -> None:
+        """Everything has come to rest."""
+
+
+class Reports(Reporter):
+    """Reports when it is told to."""
+
+    def answer(self, tick: int) -> None:
+        super().answer(tick)
+        self.tell()
+
+    def tell(self) -> None:
+        """Send a report now."""
+        self._send(self.report())
+
+
+class StorageNode:
+    """One node: from `start` to `die` is an incarnation; ledger and storage outlive it."""
+
+    def __init__(self, world: "World", host: str, **options: Any) -> None:
+        self.world, self.host = world, host
+        self.folder = world.folder / host
+        self.folder.mkdir()
+        self.app: Celery | None = None
+        environ = {
+            "PATHS__DATA": str(self.folder),
+            "NODE__NAME": host,
+            "BROKER__URL": "memory://",
+            "BACKENDS__FAKE__DRIVER": "fake",
+            "BACKENDS__FAKE__STATE_FILE": str(self.folder / "objects"),
+            "BACKENDS__FAKE__FAULTS_FILE": str(self.folder / "faults.json"),
+            "BACKENDS__FAKE__OPERATION_TIMEOUT": "0.001",
+            **{f"BACKENDS__FAKE__{key.upper()}": str(value) for key, value in options.items()},
+        }
+        self.settings = load(environ={f"BREEZEBLOCK_{k}": v for k, v in environ.items()})
+        self.store = FileStore(self.folder / "objects")
+
+    def start(self) -> None:
+        """A new incarnation, which reports at once."""
+        self.app = Celery(self.host, set_as_current=False)
+        self.app.conf.update(celery_config(self.settings))
+        self.node = make_node(self.settings, self.app)
+        self.node.lock_wait = 0.02
+        self.node.open()
+        self.reports = Reports(self.app, self.node, "nova", 1.0)
+        volume.register(self.app, self.node)
+        residue.register(self.app, self.node)
+        inventory.register(self.app, self.node)
+        report.register(self.app, self.node, self.reports)
+        self.reports.tell()
+
+    def die(self) -> None:
+        """What it is doing, it does not finish."""
+        if self.app is not None:
+            self.app = None
+            self.node.close()
+
+    def restart(self) -> None:
+        """Die and come back."""
+        self.die()
+        self.start()
+
+    def lose_ledger(self) -> None:
+        """Die, and forget everything but what is stored."""
+        self.die()
+        for file in self.settings.node.ledger.parent.glob("ledger.db*"):
+            file.unlink()
+
+    def fail(self, **table: list[dict[str, Any]]) -> None:
+        """Have the driver fail from now on; without arguments, work again."""
+        write_faults(self.folder / "faults.json", table)
+
+    def objects(self) -> dict[str, int]:
+        """What the back end really holds: sizes in GiB by name."""
+        return dict(self.store.items())
+
+
+class World:
+    """The installation. See the module, and the `world` fixture."""
+
+    def __init__(self, folder: Path, environ: dict[str, str]) -> None:
+        self.folder = folder
+        self.settings: Settings = load(environ=environ)
+        self.broker = Broker()
+        self.control = make_celery(self.settings)
+        self.engine: Engine = self.control.engine
+        self.flask = database_app(self.settings)
+        self.nodes: dict[str, StorageNode] = {}
+        self.faults: list[Fault] = []
+        self.trail: list[str] = []
+        self._tracers: dict[tuple[int, str], Any] = {}
+        self._running = threading.local()
+
+    def close(self) -> None:
+        """End every process."""
+        for node in self.nodes.values():
+            node.die()
+
+    # -- what is done to it ------------------------------------------------------------------
+
+    def add_node(self, host: str, **options: Any) -> StorageNode:
+        """A node with one back end `fake`; `options` are those of its driver."""
+        node = self.nodes[host] = StorageNode(self, host, **options)
+        node.start()
+        return node
+
+    def create(self, size: int = 1, project: str = PROJECT, **asked: Any) -> str:
+        """Ask for a volume of `size` GiB; returns its id."""
+        volume_id = new_id()
+        self.submit("volume.create", volume_id, {"size_gib": size, **asked}, project)
+        return volume_id
+
+    def delete(self, volume_id: str, *, force: bool = False) -> str:
+        """Ask for a volume's deletion; returns the flow's id."""
+        return self.submit("volume.delete", volume_id, {"force": force})
+
+    def extend(self, volume_id: str, size: int) -> str:
+        """Ask for a volume to become `size` GiB; returns the flow's id."""
+        return self.submit("volume.extend", volume_id, {"new_size_gib": size})
+
+    def submit(
+        self, kind: str, resource_id: str, payload: dict[str, Any], project: str = PROJECT
+    ) -> str:
+        """Commit a flow's row and send its chain, as the API does."""
+        definition = self.engine.definitions[kind]
+        tick = func.coalesce(select(Clock.tick).where(Clock.id == 1).scalar_subquery(), 0)
+        row = {
+            "id": new_id(),
+            "kind": kind,
+            "project_id": project,
+            "user_id": "ann",
+            "request_id": f"req-{new_id()}",
+            "resource_id": resource_id,
+            "payload": payload,
+            "queue": definition.steps[0].queue,
+        }
+        with self.writing() as tx:
+            tx.execute(insert(Flow).values(**row, tick=tick))
+        with self.reading() as tx:
+            flow = tx.scalars(select(Flow).where(Flow.id == row["id"])).one()
+            outgoing = dispatch.first(definition, flow)
+        self.engine.send(outgoing)
+        return str(row["id"])
+
+    def run(self, until: Callable[[Delivery], bool] | None = None) -> Delivery | None:
+        """Run messages until no process that is up has one, or until one that is not run then."""
+        while (delivery := self._next()) is not None:
+            if until is not None and until(delivery):
+                self.broker.put(delivery, front=True)
+                return delivery
+            self.deliver(delivery)
+        return None
+
+    def tick(self) -> None:
+        """One sweep, and all that follows from it."""
+        for fault in list(self.faults):
+            fault.tick(self)
+        self.trail.append("-- tick")
+        with self.writing() as tx:
+            tx.execute(update(Clock).values(at=utcnow() - timedelta(days=1)))
+        self.control.send_task("sweep.tick", queue=SWEEP)
+        self.run()
+
+    def settle(self) -> None:
+        """Run and sweep until nothing is under way that can go on."""
+        for _ in range(MOST_TICKS):
+            self.run()
+            if self._at_rest():
+                return
+            self.tick()
+        raise AssertionError(f"not at rest after {MOST_TICKS} sweeps:\n{self.story()}")
+
+    def finish(self) -> None:
+        """Settle, let the faults have their last word, settle again, and check the invariants."""
+        self.settle()
+        for fault in list(self.faults):
+            fault.end(self)
+        self.settle()
+        self.check()
+
+    def check(self) -> None:
+        """Assert what must hold whenever nothing is under way."""
+        with self.reading() as tx:
+            faults = check(tx, {host: node.objects() for host, node in self.nodes.items()})
+        assert not faults, "\n".join([*faults, self.story()])
+
+    # -- what is asked of it -----------------------------------------------------------------
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        with self.flask.app_context(), transactions.writing() as tx:
+            yield tx
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        with self.flask.app_context(), transactions.reading() as tx:
+            yield tx
+
+    def volume(self, volume_id: str) -> Volume | None:
+        with self.reading() as tx:
+            return tx.get(Volume, volume_id)
+
+    def flow(self, flow_id: str) -> Flow:
+        with self.reading() as tx:
+            return tx.scalars(select(Flow).where(Flow.id == flow_id)).one()
+
+    def flow_of(self, resource_id: str, kind: str = "volume.create") -> Flow:
+        with self.reading() as tx:
+            query = select(Flow).where(Flow.resource_id == resource_id, Flow.kind == kind)
+            return tx.scalars(query.order_by(Flow.created_at.desc())).first() or pytest.fail(kind)
+
+    def residues(self) -> list[Residue]:
+        with self.reading() as tx:
+            return list(tx.scalars(select(Residue)))
+
+    def story(self) -> str:
+        """What happened: every message, and the journal."""
+        with self.reading() as tx:
+            flows = tx.scalars(select(Flow).order_by(Flow.created_at)).all()
+            lines = [
+                f"{f.kind} {f.id[:8]} {f.state} position={f.position} epoch={f.epoch} "
+                f"queue={f.queue} tick={f.tick} resends={f.resends} error={f.error}"
+                for f in flows
+            ]
+            for s in tx.scalars(select(FlowStep).order_by(FlowStep.flow_id, FlowStep.seq)):
+                lines.append(
+                    f"  {s.flow_id[:8]} {s.seq} e{s.epoch} a{s.attempt} {'undo ' * s.undo}{s.step} "
+                    f"{s.outcome} {s.node or ''} {s.error or ''}"
+                )
+            for r in tx.scalars(select(Residue)):
+                lines.append(f"residue {r.host} {r.op} resume={r.resume} gib={r.gib} {r.reason}")
+            for v in tx.scalars(select(Volume)):
+                lines.append(f"volume {v.id[:8]} {v.status} {v.host} size={v.size} e{v.epoch}")
+        return "\n".join([*self.trail[-120:], *lines])
+
+    # -- how messages are run ------------------------------------------------------------------
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Run one message as its worker would, unless a fault takes it."""
+        for fault in list(self.faults):
+            if fault.message(self, delivery):
+                self.trail.append(f"{delivery.queue} {delivery.task}: taken by {fault}")
+                return
+        self.execute(delivery)
+
+    def execute(self, delivery: Delivery) -> None:
+        """Run one message; a death in it is the death of its process."""
+        epoch = delivery.message.get("epoch")
+        self.trail.append(f"{delivery.queue} {delivery.task} e{epoch}")
+        app = self._consumer(delivery.queue)
+        assert app is not None, f"nobody consumes {delivery.queue}"
+        self._running.delivery = delivery
+        try:
+            self._trace(app, delivery)
+        except Killed:
+            self.trail.append(f"   killed in {delivery.task}")
+            if delivery.queue.startswith(NODE_PREFIX):
+                self.node_of(delivery).die()
+            for fault in list(self.faults):
+                fault.killed(self, delivery)
+        finally:
+            self._running.delivery = None
+
+    def node_of(self, delivery: Delivery) -> StorageNode:
+        """The node that a message is for."""
+        return self.nodes[delivery.queue.removeprefix(NODE_PREFIX)]
+
+    def at(self, point: str) -> None:
+        """Called by the seams in engine and ledger."""
+        delivery = getattr(self._running, "delivery", None)
+        if delivery is not None:
+            for fault in list(self.faults):
+                fault.point(self, point, delivery)
+
+    def _next(self) -> Delivery | None:
+        queues = (EVENTS, CONTROL, SCHEDULER, SWEEP, *(node_queue(host) for host in self.nodes))
+        for queue in queues:
+            if self._consumer(queue) and (delivery := self.broker.take(queue)):
+                return delivery
+        return None
+
+    def _consumer(self, queue: str) -> Celery | None:
+        if queue.startswith(NODE_PREFIX):
+            return self.nodes[queue.removeprefix(NODE_PREFIX)].app
+        return self.control
+
+    def _trace(self, app: Celery, delivery: Delivery) -> None:
+        args, kwargs, embedded = delivery.body
+        request = {
+            **delivery.payload["headers"],
+            **embedded,
+            "args": args,
+            "kwargs": kwargs,
+            "delivery_info": {"exchange": "", "routing_key": delivery.queue, "redelivered": False},
+            "is_eager": False,
+        }
+        task = app.tasks[delivery.task]
+        if not hasattr(task, "world_run"):
+            task.world_run, task.run = task.run, self._watched(task.run)
+            task.world_tracer = build_tracer(delivery.task, task, app=app)
+        task.world_tracer(request["id"], args, kwargs, request)
+
+    def _watched(self, run: Callable[..., Any]) -> Callable[..., Any]:
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            self.at("begin")
+            result = run(*args, **kwargs)
+            self.at("done")
+            return result
+
+        return watched
+
+    def _at_rest(self) -> bool:
+        up = [host for host, node in self.nodes.items() if node.app is not None]
+        with self.reading() as tx:
+            open_flows = tx.scalar(select(func.count()).where(Flow.state.in_(UNFINISHED)))
+            open_residues = tx.scalar(select(func.count()).where(Residue.host.in_(up)))
+        return not open_flows and not open_residues
+
+
+class _WatchedLedger(Ledger):
+    """A ledger whose process may die around its writing."""
+
+    world: World
+
+    def begin(self, work: Work) -> Begin:
+        self.world.at("fence")
+        begun = super().begin(work)
+        self.world.at("fenced")
+        return begun
+
+    def finish(self, work: Work, outcome: str, reply: dict[str, Any]) -> None:
+        self.world.at("acted")
+        super().finish(work, outcome, reply)
+        self.world.at("recorded")
+
+
+def seams(world: World, patch: pytest.MonkeyPatch) -> None:
+    """Let a world's faults into the engine and the ledger, and take the waiting out of retries.
+
+    The points, in their order. In a control task: begin, transaction, effect (before its line in
+    the journal), commit (the line is written), committed, send, done. On a node: begin, fence,
+    fenced, acted, recorded, done. After `done` Celery sends the next message.
+    """
+    real_writing, real_retrying = transactions.writing, transactions.retrying
+    real_write, real_send = journal.write, dispatch.send
+
+    @contextmanager
+    def writing() -> Iterator[Session]:
+        world.at("transaction")
+        with real_writing() as tx:
+            yield tx
+            world.at("commit")
+        world.at("committed")
+
+    def write(*args: Any, **kwargs: Any) -> None:
+        world.at("effect")
+        real_write(*args, **kwargs)
+
+    def send(app: Celery, outgoing: dispatch.Outgoing) -> None:
+        world.at("send")
+        real_send(app, outgoing)
+
+    for module in (tasks.app, tasks.engine, tasks.reports, tasks.sweep):
+        patch.setattr(module, "writing", writing)
+    for module in (tasks.app, tasks.engine, tasks.reports):
+        patch.setattr(module, "retrying", lambda work: real_retrying(work, seconds=0.1))
+    patch.setattr(journal, "write", write)
+    patch.setattr(dispatch, "send", send)
+    watched = type("WatchedLedger", (_WatchedLedger,), {"world": world})
+    patch.setattr(tasks.node.node, "Ledger", watched)

@@ -1,0 +1,125 @@
+"""What must hold of an installation whenever nothing is under way in it."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from db.models import (
+    Claim,
+    Flow,
+    FlowStep,
+    Hold,
+    Pool,
+    QuotaUsage,
+    Reservation,
+    Residue,
+    Volume,
+)
+from db.models.flow import PARKED, UNFINISHED
+from db.quota import volume_deltas
+from db.transitions import AVAILABLE, ERROR, ERROR_DELETING, ERROR_EXTENDING
+
+TERMINAL = {AVAILABLE, ERROR, ERROR_DELETING, ERROR_EXTENDING}
+Objects = Mapping[str, Mapping[str, int]]
+"""What each host's back end holds: sizes in GiB by name."""
+
+
+def check(tx: Session, objects: Objects) -> list[str]:
+    """Every violated invariant, in words; an empty list when all hold."""
+    return [
+        *_flows(tx),
+        *_quota(tx),
+        *_capacity(tx),
+        *_volumes(tx, objects),
+        *_orphans(tx, objects),
+    ]
+
+
+def _flows(tx: Session) -> list[str]:
+    wrong = [
+        f"flow {f.id} has not ended" for f in tx.scalars(select(Flow)) if f.state in UNFINISHED
+    ]
+    for table in (Hold, Claim, Reservation):
+        if left := tx.scalar(select(func.count()).select_from(table)):
+            wrong.append(f"{left} {table.__tablename__} left")
+    done = tx.execute(
+        select(FlowStep.flow_id, FlowStep.attempt, FlowStep.step, FlowStep.undo).where(
+            FlowStep.outcome == "done"
+        )
+    ).all()
+    wrong += [f"{n} effects of {line}" for line, n in Counter(map(tuple, done)).items() if n > 1]
+    parked = {f.id for f in tx.scalars(select(Flow).where(Flow.state == PARKED))}
+    resumable = {r.flow_id for r in tx.scalars(select(Residue).where(Residue.resume.is_(True)))}
+    if parked != resumable:
+        wrong.append(f"parked {parked}, but residues of {resumable}")
+    for flow in tx.scalars(select(Flow).where(Flow.kind == "volume.create")):
+        volume = tx.get(Volume, flow.resource_id)
+        if not flow.admitted and volume is not None:
+            wrong.append(f"volume {volume.id} of a request that was not admitted")
+    return wrong
+
+
+def _quota(tx: Session) -> list[str]:
+    charged: Counter[tuple[str, str]] = Counter()
+    for volume in tx.scalars(select(Volume)):
+        for resource, amount in volume_deltas(
+            volume.charged_count, volume.charged_gib, volume.charged_type_id
+        ).items():
+            charged[volume.project_id, resource] += amount
+    counted = {(u.project_id, u.resource): u for u in tx.scalars(select(QuotaUsage))}
+    wrong = [f"{u.resource}: {u.reserved} reserved" for u in counted.values() if u.reserved]
+    for key in charged.keys() | counted.keys():
+        in_use = counted[key].in_use if key in counted else 0
+        if in_use != charged[key]:
+            wrong.append(f"{key}: in_use {in_use}, charged {charged[key]}")
+    return wrong
+
+
+def _capacity(tx: Session) -> list[str]:
+    gib: Counter[int | None] = Counter()
+    count: Counter[int | None] = Counter()
+    for volume in tx.scalars(select(Volume)):
+        gib[volume.pool_id] += volume.allocated_gib
+        count[volume.pool_id] += 1
+    for residue in tx.scalars(select(Residue)):
+        gib[residue.pool_id] += residue.gib
+        count[residue.pool_id] += residue.volumes
+    return [
+        f"{pool.name}: taken {pool.taken_gib} GiB, {pool.volumes} volumes; "
+        f"rows and residues say {gib[pool.id]} GiB, {count[pool.id]}"
+        for pool in tx.scalars(select(Pool))
+        if (pool.taken_gib, pool.volumes) != (gib[pool.id], count[pool.id])
+        or pool.taken_gib > pool.limit_gib
+    ]
+
+
+def _volumes(tx: Session, objects: Objects) -> list[str]:
+    wrong = []
+    residues = {(r.host, r.op["object"]) for r in tx.scalars(select(Residue))}
+    for volume in tx.scalars(select(Volume)):
+        name, host = volume.object_name, (volume.host or "").partition("@")[0]
+        if volume.status not in TERMINAL or volume.flow_id or not volume.visible:
+            wrong.append(f"volume {volume.id}: {volume.status}, flow {volume.flow_id}")
+        if volume.charged_gib != volume.size and (host, name) not in residues:
+            wrong.append(f"volume {volume.id}: charged {volume.charged_gib} of {volume.size}")
+        size = objects.get(host, {}).get(name)
+        if volume.status in (AVAILABLE, ERROR_EXTENDING) and (host, name) not in residues:
+            if size != volume.size:
+                wrong.append(f"volume {volume.id}: {volume.size} GiB, but {size} on {host}")
+            if volume.allocated_gib != volume.size:
+                wrong.append(f"volume {volume.id}: {volume.allocated_gib} GiB allocated")
+    return wrong
+
+
+def _orphans(tx: Session, objects: Objects) -> list[str]:
+    """Objects that neither a row nor a residue knows of."""
+    known = {(r.host, r.op["object"]) for r in tx.scalars(select(Residue))}
+    known |= {
+        (volume.host.partition("@")[0], volume.object_name)
+        for volume in tx.scalars(select(Volume).where(Volume.host.is_not(None)))
+        if volume.host
+    }
+    there = {(host, name) for host, held in objects.items() for name in held}
+    return [f"orphan {name} on {host}" for host, name in there - known]

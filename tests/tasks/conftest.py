@@ -1,0 +1,62 @@
+"""An installation in one thread for each test of the engine."""
+
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import db
+from config.settings import load
+from tests.harness import World, seams
+
+MEMORY = Path("/dev/shm")  # noqa: S108
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Settings of a control plane whose sweeps are few until something counts as lost."""
+    given = {
+        "PATHS__DATA": str(folder),
+        "BROKER__URL": "memory://",
+        "SWEEPER__GRACE_TICKS": "1",
+        "SWEEPER__NODE_DOWN_TICKS": "3",
+        "SWEEPER__MAX_BACKOFF_TICKS": "3",
+        "QUOTA__VOLUMES": "50",
+    }
+    return {f"BREEZEBLOCK_{key}": value for key, value in given.items()}
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with the schema of the migrations, to be copied."""
+    folder = tmp_path_factory.mktemp("migrated")
+    db.upgrade(load(environ=environment(folder)))
+    copy = folder / "copy.db"
+    with closing(sqlite3.connect(folder / "breezeblock.db")) as base:
+        base.execute("VACUUM INTO ?", (str(copy),))  # one file, without a write-ahead log
+    return copy
+
+
+@pytest.fixture
+def empty_world(migrated: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A control plane without a node. On a RAM disk, where a flush costs nothing."""
+    place = MEMORY if MEMORY.is_dir() else None
+    with tempfile.TemporaryDirectory(dir=place, prefix="breezeblock-") as name:
+        folder = Path(name)
+        shutil.copy(migrated, folder / "breezeblock.db")
+        world = World(folder, environment(folder))
+        seams(world, monkeypatch)
+        yield world
+        world.close()
+
+
+@pytest.fixture
+def world(empty_world: World) -> World:
+    """A control plane with three nodes, all of them up."""
+    for host in ("node1", "node2", "node3"):
+        empty_world.add_node(host)
+    empty_world.tick()
+    return empty_world

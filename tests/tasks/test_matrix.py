@@ -1,0 +1,204 @@
+"""The fault matrix: every step and every compensation of every flow, times everything that breaks.
+
+Generated from the definitions of the flows: a flow that is added is in it, once `START` says how to
+begin one. Each case ends with the invariants, and with what the user is owed.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pytest
+
+from tasks.app import FLOWS
+from tasks.definition import FlowDefinition, Run, Step
+from tests.harness import World
+from tests.tasks import faults
+from tests.tasks.faults import Aimed
+
+SIZE, LARGER = 2, 5
+DONE, UNDONE, PARKED, GONE, UNTOUCHED = "done", "undone", "parked", "gone", "untouched"
+
+
+def _a_volume(world: World) -> str:
+    volume_id = world.create(SIZE)
+    world.settle()
+    return volume_id
+
+
+def _create(world: World) -> str:
+    return world.create(SIZE)
+
+
+def _delete(world: World) -> str:
+    volume_id = _a_volume(world)
+    world.delete(volume_id)
+    return volume_id
+
+
+def _extend(world: World) -> str:
+    volume_id = _a_volume(world)
+    world.extend(volume_id, LARGER)
+    return volume_id
+
+
+START: dict[str, Callable[[World], str]] = {
+    "volume.create": _create,
+    "volume.delete": _delete,
+    "volume.extend": _extend,
+}
+"""How to begin a flow of each kind on a volume of SIZE; returns the volume's id."""
+
+Seen = tuple[str, int, bool] | None
+ENDS: dict[tuple[str, str], Seen] = {
+    ("volume.create", DONE): ("available", SIZE, True),
+    ("volume.create", UNDONE): ("error", SIZE, False),
+    ("volume.create", UNTOUCHED): None,
+    ("volume.delete", DONE): None,
+    ("volume.delete", PARKED): ("error_deleting", SIZE, True),
+    ("volume.delete", UNTOUCHED): ("available", SIZE, True),
+    ("volume.extend", DONE): ("available", LARGER, True),
+    ("volume.extend", UNDONE): ("error_extending", SIZE, True),
+    ("volume.extend", PARKED): ("error_extending", SIZE, True),
+    ("volume.extend", UNTOUCHED): ("available", SIZE, True),
+}
+"""What the user sees at each end of a flow: status, size, and whether it has a place."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One task, what makes its flow come there, what breaks there, and how it must end."""
+
+    definition: FlowDefinition
+    task: str
+    turn: str
+    name: str
+    fault: Callable[[str], Aimed]
+    end: str
+
+    def __str__(self) -> str:
+        return f"{self.task}-{self.turn}-{self.name}"
+
+
+CONTROL_FAULTS: dict[str, Callable[[str], Aimed]] = {
+    "lost": faults.Lose,
+    "flushed": faults.Flush,
+    "doubled": faults.Double,
+    "late": faults.Late,
+    "overtaken-before": partial(faults.Overtaken, after=False),
+    "overtaken-after": partial(faults.Overtaken, after=True),
+    "child-killed-before-journal": partial(faults.Die, point="effect"),
+    "child-killed-before-commit": partial(faults.Die, point="commit"),
+    "child-killed-after-commit": partial(faults.Die, point="committed"),
+    "child-killed-before-sending": partial(faults.Die, point="done"),
+    "worker-killed-before-commit": partial(faults.Die, point="commit", again=True),
+    "worker-killed-after-commit": partial(faults.Die, point="committed", again=True),
+    "database-fails-twice-before": partial(
+        faults.Break, point="transaction", error=faults.database_error, times=2
+    ),
+    "database-fails-twice-at-commit": partial(
+        faults.Break, point="commit", error=faults.database_error, times=2
+    ),
+    "database-answer-lost": partial(faults.Break, point="committed", error=faults.database_error),
+    "database-down": faults.DatabaseDown,
+    "broker-down": partial(faults.Break, point="done", error=faults.broker_error),
+}
+
+NODE_FAULTS: dict[str, Callable[[str], Aimed]] = {
+    name: CONTROL_FAULTS[name]
+    for name in ("lost", "flushed", "doubled", "late", "overtaken-before", "overtaken-after")
+}
+for _point in ("begin", "fence", "fenced", "acted", "recorded", "done"):
+    NODE_FAULTS |= {
+        f"killed-{_point}": partial(faults.NodeDies, point=_point),
+        f"killed-{_point}-away": partial(faults.NodeDies, point=_point, back=6),
+        f"killed-{_point}-redelivered": partial(faults.NodeDies, point=_point, again=True),
+        f"ledger-lost-{_point}": partial(faults.NodeDies, point=_point, ledger=False),
+    }
+NODE_FAULTS |= {
+    "away-with-old-message": partial(faults.NodeDies, point="begin", back=6, again=True),
+    "ledger-full-before": partial(faults.Break, point="fence", error=faults.ledger_error),
+    "ledger-full-after": partial(faults.Break, point="acted", error=faults.ledger_error),
+    "driver-clean": partial(faults.DriverFails, fault="fail_before"),
+    "driver-dirty": partial(faults.DriverFails, fault="fail_after"),
+    "driver-unknown": partial(faults.DriverFails, fault="lose"),
+    "hang": faults.Hang,
+    "hang-killed": partial(faults.Hang, killed=True),
+}
+LOST_FOR_GOOD: dict[str, Callable[[str], Aimed]] = {
+    f"gone-{point}": partial(faults.NodeDies, point=point, back=-1)
+    for point in ("begin", "acted", "done")
+}
+
+
+def _end(definition: FlowDefinition, step: Step, turn: str, fault: str) -> str:
+    """How a case must end. Trouble of the installation is no reason to fail a request."""
+    if turn == "undo":
+        return UNDONE
+    if definition.pivot == step.name and turn == "forward":
+        if fault in LOST_FOR_GOOD and fault != "gone-done":
+            return PARKED
+        unsettled = fault in ("driver-clean", "ledger-full-before")
+        if unsettled and definition.undo_clean_pivot:
+            return UNDONE
+    return DONE
+
+
+def _turns(definition: FlowDefinition, step: Step) -> Iterator[str]:
+    """What makes a flow of this kind come to the compensation of `step`."""
+    pivot, floor = definition.index(definition.pivot), definition.index(definition.retry_from)
+    if pivot is None or definition.undo_clean_pivot:
+        yield "undo"
+    if floor is not None and step.index >= floor:
+        yield "retry"
+
+
+def _cases() -> Iterator[Case]:
+    for definition in FLOWS:
+        for step in definition.steps:
+            for turn, task, on_node in [
+                ("forward", step.task, step.on_node),
+                *((t, step.undo_task, bool(step.undo_order)) for t in _turns(definition, step)),
+            ]:
+                if turn != "forward" and step.undo_name is None:
+                    continue
+                chosen = NODE_FAULTS | LOST_FOR_GOOD if on_node else CONTROL_FAULTS
+                for name, fault in chosen.items():
+                    yield Case(definition, task, turn, name, fault, _end(definition, step, turn, name))
+
+
+def _turn_around(case: Case, world: World, patch: pytest.MonkeyPatch) -> None:
+    """Have a later step fail, so that the flow comes to the compensation in question."""
+    definition = case.definition
+    node_step = next(step for step in definition.steps if step.on_node)
+    if case.turn == "retry":
+        world.faults.append(faults.DriverFails(node_step.task, "fail_after"))
+    elif case.turn == "undo" and definition.pivot:
+        world.faults.append(faults.DriverFails(node_step.task, "fail_before", times=-1))
+    elif case.turn == "undo":
+        patch.setattr(definition.steps[-1], "do", _broken)
+
+
+def _broken(run: Run) -> Any:
+    raise RuntimeError("injected")
+
+
+@pytest.mark.parametrize("case", list(_cases()), ids=str)
+def test_fault(case: Case, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = START[case.definition.kind]
+    fault = case.fault(case.task)
+    world.faults.append(fault)
+    _turn_around(case, world, monkeypatch)
+
+    volume_id = begin(world)
+    world.finish()
+
+    assert fault.struck, world.story()
+    volume = world.volume(volume_id)
+    seen = volume and (volume.status, volume.size, volume.host is not None)
+    assert seen == ENDS[case.definition.kind, case.end], world.story()
+
+
+def test_every_flow_is_in_the_matrix() -> None:
+    assert {definition.kind for definition in FLOWS} == START.keys()
