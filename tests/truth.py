@@ -9,7 +9,7 @@ from sqlalchemy import Engine, create_engine, select
 from sqlalchemy.orm import Session
 
 from config.settings import load
-from db.models import Flow, QuotaUsage, Residue, Volume
+from db.models import Clock, Flow, QuotaUsage, Residue, Volume
 from db.models.flow import UNFINISHED
 from tests.invariants import check
 from tests.processes import wait_for
@@ -45,7 +45,8 @@ class Truth:
             f"the end of flows {self.unfinished()} and residues {self.residues()}",
         )
         with Session(self._engine) as tx:
-            assert not check(tx, {node: self._objects_of(node) for node in self._nodes})
+            wrong = check(tx, {node: self._objects_of(node) for node in self._nodes})
+        assert not wrong, "\n".join(wrong)
 
     def unfinished(self) -> list[str]:
         """Flows that go on."""
@@ -62,6 +63,11 @@ class Truth:
         with Session(self._engine) as tx:
             row = tx.get(QuotaUsage, (project, resource))
             return (row.in_use, row.reserved) if row else (0, 0)
+
+    def tick(self) -> int:
+        """The sweeper's clock."""
+        with Session(self._engine) as tx:
+            return tx.scalars(select(Clock.tick)).one()
 
     def volumes(self, project: str) -> list[Volume]:
         """Every row, also of volumes that nobody is shown."""
