@@ -1,5 +1,6 @@
 """The tables, one module a resource."""
 
+from db.models.audit import Audit, AuditDifference, AuditPart
 from db.models.base import Base, new_id, utcnow
 from db.models.dead_letter import DeadLetter
 from db.models.flow import Flow, FlowStep, Hold, IdempotencyKey
@@ -11,6 +12,9 @@ from db.models.volume_type import DEFAULT_TYPE_NAME, VolumeType, VolumeTypeAcces
 
 __all__ = [
     "DEFAULT_TYPE_NAME",
+    "Audit",
+    "AuditDifference",
+    "AuditPart",
     "Backend",
     "Base",
     "Claim",
