@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import structlog
 from flask import Flask, current_app, request
-from sqlalchemy import func, insert, select
+from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
@@ -19,7 +19,7 @@ from api import context, idempotency
 from api.errors import ApiError
 from config.settings import Settings
 from db import journal
-from db.models import Clock, Flow, new_id, utcnow
+from db.models import Flow, new_id, utcnow
 from db.models.flow import RUNNING
 from db.transactions import reading, retrying, writing
 from tasks import dispatch
@@ -91,12 +91,10 @@ def _insert(
         resends=0,
         created_at=utcnow(),
     )
-    values = {c.key: getattr(flow, c.key) for c in Flow.__table__.columns if c.key != "tick"}
-    tick = func.coalesce(select(Clock.tick).where(Clock.id == 1).scalar_subquery(), 0)
     committing = False
     try:
         with writing() as tx:
-            tx.execute(insert(Flow).values(**values, tick=tick))
+            journal.begin(tx, flow)
             idempotency.remember_flow(tx, flow_id)
             committing = True
     except (DBAPIError, PoolTimeout) as error:

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from db.models import Base, Clock, Flow, FlowStep, Volume, utcnow
@@ -18,6 +18,15 @@ from db.models.flow import UNFINISHED
 _FLOWS, _LINES = Base.metadata.tables["flows"], Base.metadata.tables["flow_steps"]
 _LINE = _LINES.insert()
 _NOW = select(Clock.tick).where(Clock.id == 1).scalar_subquery()
+
+# A flow begins at the present tick: at tick 0 it would look lost.
+_FLOW = _FLOWS.insert().values(tick=func.coalesce(_NOW, 0))
+
+
+def begin(tx: Session, flow: Flow) -> None:
+    """Insert the row of a new flow, which is complete but for its tick."""
+    columns = (column.key for column in _FLOWS.c if column.key != "tick")
+    tx.execute(_FLOW, {column: getattr(flow, column) for column in columns})
 
 
 def enter(
