@@ -180,8 +180,10 @@ def _family(pid: int) -> dict[str, int]:
     named = {}
     for child in psutil.Process(pid).children(recursive=True):
         words = child.cmdline()
-        name = words[-1] if words else child.name()
-        named[f"{name} {child.pid}"] = child.pid
+        # the words of the command, and of a node the name of its settings file
+        own = words[words.index("cli.main") + 1 :] if "cli.main" in words else [child.name()]
+        name = " ".join(Path(word).stem for word in own if not word.startswith("--"))
+        named[f"{name} ({child.pid})"] = child.pid
     return named
 
 
