@@ -197,7 +197,8 @@ class Engine:
         order = _order(Run(tx, flow, onward["ctx"], self.settings), remaining[0], undoing=True)
         if order is not None:
             dispatch.address(onward, order)
-            flow.queue = node_queue(order.host)
+        # Also when it is no node's: a node that is gone must not be waited for any more.
+        flow.queue = node_queue(order.host) if order else remaining[0].queue or CONTROL
         return None
 
     def _undone(
