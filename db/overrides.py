@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db import capacity, journal, quota, residues
-from db.models import Flow, Hold, Node, Residue, Volume, object_name
+from db import capacity, holds, journal, quota, residues
+from db.models import Flow, Node, Residue, Volume, object_name
 from db.models.flow import PARKED, SUPERSEDED, UNDOING
 from db.models.pool import FORGOTTEN
 from db.transitions import NotFound
@@ -50,8 +50,8 @@ def _supersede(tx: Session, flow: Flow, volume: Volume) -> None:
         _leave_destroy(tx, flow, volume)
     capacity.allocate(tx, flow.id, volume)
     if flow.kind == "volume.extend":
-        quota.give_back(tx, volume, count=0, gib=max(volume.charged_gib - volume.size, 0))
-    tx.execute(delete(Hold).where(Hold.flow_id == flow.id))
+        quota.give_back_growth(tx, volume)
+    holds.release(tx, flow.id)
     journal.write(tx, flow, "supersede", "done", error=error)
     flow.error = error
     journal.end(flow, SUPERSEDED)
@@ -92,13 +92,15 @@ def forget_node(tx: Session, host: str) -> int:
 
 
 def write_off(tx: Session, residue: Residue) -> None:
-    """End a residue whose node is gone for good, and the delete that waited for it."""
+    """End a residue whose node is gone for good, and the delete or extend that waited for it."""
     flow = tx.get(Flow, residue.flow_id, with_for_update=True)
     volume = tx.get(Volume, residue.volume_id, with_for_update=True)
     if flow is not None and flow.state == PARKED and residue.resume:
         flow.state = SUPERSEDED
         if volume is not None and flow.kind == "volume.delete" and volume.flow_id is None:
             remove_volume(tx, volume)
+        elif volume is not None:
+            quota.give_back_growth(tx, volume)
     capacity.settle(tx, residue)
 
 

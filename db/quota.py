@@ -213,3 +213,8 @@ def give_back(
     _add(tx, volume.project_id, in_use={resource: -d for resource, d in deltas.items()})
     volume.charged_count -= count
     volume.charged_gib -= gib
+
+
+def give_back_growth(tx: Session, volume: Volume) -> None:
+    """Take off what `volume` was charged above its size, for a growth that is given up."""
+    give_back(tx, volume, count=0, gib=max(volume.charged_gib - volume.size, 0))

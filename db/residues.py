@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db import capacity
+from db import capacity, quota
 from db.models import Flow, Residue, Volume
 from db.models.flow import PARKED, SUPERSEDED
 
@@ -42,7 +42,7 @@ def leave(
 def drop_resumable(tx: Session, volume: Volume) -> None:
     """Something else takes `volume` over: a flow parked on it will not go on.
 
-    What its residue held in the pool stays held, by the volume itself.
+    What its residue held in the pool stays held, by the volume itself; a growth is not charged.
     """
     for residue in tx.scalars(
         select(Residue).where(Residue.volume_id == volume.id, Residue.resume.is_(True))
@@ -51,4 +51,5 @@ def drop_resumable(tx: Session, volume: Volume) -> None:
         flow = tx.get(Flow, residue.flow_id, with_for_update=True)
         if flow is not None and flow.state == PARKED:
             flow.state = SUPERSEDED
+        quota.give_back_growth(tx, volume)
         tx.delete(residue)
