@@ -40,23 +40,30 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
-@pytest.fixture
-def empty_world(migrated: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """A control plane without a node. On a RAM disk, where a flush costs nothing."""
+@pytest.fixture(scope="session")
+def lasting_world(migrated: Path) -> Iterator[World]:
+    """Two nodes, both up. On a RAM disk, where a flush costs nothing."""
     place = MEMORY if MEMORY.is_dir() else None
-    with tempfile.TemporaryDirectory(dir=place, prefix="breezeblock-") as name:
+    with (
+        tempfile.TemporaryDirectory(dir=place, prefix="breezeblock-") as name,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         folder = Path(name)
         shutil.copy(migrated, folder / "breezeblock.db")
         world = World(folder, environment(folder))
-        seams(world, monkeypatch)
+        seams(world, patch)
+        for host in ("node1", "node2"):
+            world.add_node(host)
+        world.tick()
+        world.keep()
+        patch.undo()
         yield world
         world.close()
 
 
 @pytest.fixture
-def world(empty_world: World) -> World:
-    """A control plane with three nodes, all of them up."""
-    for host in ("node1", "node2", "node3"):
-        empty_world.add_node(host)
-    empty_world.tick()
-    return empty_world
+def world(lasting_world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """An installation as if nothing had ever happened in it."""
+    seams(lasting_world, monkeypatch)
+    lasting_world.reset()
+    return lasting_world

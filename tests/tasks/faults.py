@@ -252,7 +252,7 @@ class Act(Aimed):
     def message(self, world: World, delivery: Delivery) -> bool:
         if self.hits(delivery):
             self.act(world, delivery)
-        return False
+        return not world.consumed(delivery.queue)
 
 
 def cancel(world: World, delivery: Delivery) -> None:

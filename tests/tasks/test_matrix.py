@@ -18,7 +18,8 @@ from tests.tasks import faults
 from tests.tasks.faults import Aimed
 
 SIZE, LARGER = 2, 5
-DONE, UNDONE, PARKED, GONE, UNTOUCHED = "done", "undone", "parked", "gone", "untouched"
+DONE, UNDONE, PARKED, UNTOUCHED = "done", "undone", "parked", "untouched"
+DELETED, RESET = "deleted", "reset"
 
 
 def _a_volume(world: World) -> str:
@@ -54,8 +55,6 @@ Seen = tuple[str, int, bool] | None
 ENDS: dict[tuple[str, str], Seen] = {
     ("volume.create", DONE): ("available", SIZE, True),
     ("volume.create", UNDONE): ("error", SIZE, False),
-    ("volume.create", UNTOUCHED): None,
-    ("volume.delete", DONE): None,
     ("volume.delete", PARKED): ("error_deleting", SIZE, True),
     ("volume.delete", UNTOUCHED): ("available", SIZE, True),
     ("volume.extend", DONE): ("available", LARGER, True),
@@ -63,7 +62,7 @@ ENDS: dict[tuple[str, str], Seen] = {
     ("volume.extend", PARKED): ("error_extending", SIZE, True),
     ("volume.extend", UNTOUCHED): ("available", SIZE, True),
 }
-"""What the user sees at each end of a flow: status, size, and whether it has a place."""
+"""What the user sees of the volume: status, size, whether it has a place. Else there is none."""
 
 
 @dataclass(frozen=True)
@@ -131,13 +130,19 @@ LOST_FOR_GOOD: dict[str, Callable[[str], Aimed]] = {
     for point in ("begin", "acted", "done")
 }
 
+CANCEL = partial(faults.Act, act=faults.cancel)
+ABORT = partial(faults.Act, act=faults.abort)
+FORCE = partial(faults.Act, act=faults.force_delete)
+RESET_STATUS = partial(faults.Act, act=faults.reset_to_error)
+FORGET = partial(faults.Act, act=faults.forget_node)
+
 
 def _end(definition: FlowDefinition, step: Step, turn: str, fault: str) -> str:
     """How a case must end. Trouble of the installation is no reason to fail a request."""
     if turn == "undo":
         return UNDONE
     if definition.pivot == step.name and turn == "forward":
-        if fault in LOST_FOR_GOOD and fault != "gone-done":
+        if fault in LOST_FOR_GOOD:
             return PARKED
         unsettled = fault in ("driver-clean", "ledger-full-before")
         if unsettled and definition.undo_clean_pivot:
@@ -165,7 +170,28 @@ def _cases() -> Iterator[Case]:
                     continue
                 chosen = NODE_FAULTS | LOST_FOR_GOOD if on_node else CONTROL_FAULTS
                 for name, fault in chosen.items():
-                    yield Case(definition, task, turn, name, fault, _end(definition, step, turn, name))
+                    end = _end(definition, step, turn, name)
+                    yield Case(definition, task, turn, name, fault, end)
+                for name, fault, end in _interventions(definition, step, turn, on_node):
+                    yield Case(definition, task, turn, name, fault, end)
+
+
+def _interventions(
+    definition: FlowDefinition, step: Step, turn: str, on_node: bool
+) -> Iterator[tuple[str, Callable[[str], Aimed], str]]:
+    """What people may do while a flow is about to run a task."""
+    admission, pivot = definition.index(definition.admission), definition.index(definition.pivot)
+    assert admission is not None
+    if turn == "forward" and step.index <= admission:
+        yield "cancelled", CANCEL, UNTOUCHED
+        return
+    if turn == "forward" and step.index < (len(definition.steps) if pivot is None else pivot):
+        yield "aborted", ABORT, UNDONE
+    yield "force-deleted", FORCE, DELETED
+    yield "status-reset", RESET_STATUS, RESET
+    if on_node:
+        end = _end(definition, step, turn, "gone-begin")
+        yield "node-forgotten", FORGET, DONE if definition.kind == "volume.delete" else end
 
 
 def _turn_around(case: Case, world: World, patch: pytest.MonkeyPatch) -> None:
@@ -195,9 +221,14 @@ def test_fault(case: Case, world: World, monkeypatch: pytest.MonkeyPatch) -> Non
     world.finish()
 
     assert fault.struck, world.story()
+    if case.end == RESET:
+        world.delete(volume_id)
+        world.finish()
     volume = world.volume(volume_id)
     seen = volume and (volume.status, volume.size, volume.host is not None)
-    assert seen == ENDS[case.definition.kind, case.end], world.story()
+    assert seen == ENDS.get((case.definition.kind, case.end)), world.story()
+    if case.end in (DELETED, RESET):
+        assert not any(node.objects() for node in world.nodes.values()), world.story()
 
 
 def test_every_flow_is_in_the_matrix() -> None:
