@@ -5,10 +5,37 @@ Each function works in the caller's transaction.
 `pools.taken_gib` equals the claims plus `volumes.allocated_gib` plus the residues of that pool.
 """
 
-from sqlalchemy import ColumnElement, case, delete, insert, select, update
+from typing import Any
+
+from sqlalchemy import bindparam, case, delete, select, update
 from sqlalchemy.orm import Session
 
-from db.models import Claim, Pool, Residue, Volume
+from db.models import Base, Claim, Pool, Residue, Volume
+
+_POOLS, _CLAIMS = Base.metadata.tables["pools"], Base.metadata.tables["claims"]
+
+
+def _grant(limit: Any) -> Any:
+    return (
+        update(_POOLS)
+        .where(_POOLS.c.id == bindparam("pool"), _POOLS.c.taken_gib + bindparam("gib") <= limit)
+        .values(
+            taken_gib=_POOLS.c.taken_gib + bindparam("gib"),
+            volumes=_POOLS.c.volumes + bindparam("more_volumes"),
+        )
+        .returning(_POOLS.c.id)
+    )
+
+
+_GRANT = _grant(_POOLS.c.limit_gib)
+_GRANT_THICK = _grant(
+    _POOLS.c.limit_gib / case((_POOLS.c.thin, _POOLS.c.max_over_subscription_ratio), else_=1.0)
+)
+_TAKE = (
+    delete(_CLAIMS)
+    .where(_CLAIMS.c.flow_id == bindparam("of_flow"))
+    .returning(_CLAIMS.c.pool_id, _CLAIMS.c.gib, _CLAIMS.c.volumes)
+)
 
 
 def claim(
@@ -19,32 +46,17 @@ def claim(
     One conditional UPDATE decides, so any number of schedulers cannot overcommit a pool. A volume
     that takes all its space at once (`thick`) is held against the limit without over-subscription.
     """
-    limit: ColumnElement[float] = Pool.limit_gib.expression
-    if thick:
-        limit = limit / case((Pool.thin, Pool.max_over_subscription_ratio), else_=1.0)
-    granted = tx.execute(
-        update(Pool)
-        .where(Pool.id == pool_id, Pool.taken_gib + gib <= limit)
-        .values(taken_gib=Pool.taken_gib + gib, volumes=Pool.volumes + volumes)
-        .returning(Pool.id)
-        .execution_options(synchronize_session=False)
-    ).first()
-    if granted is None:
+    wanted = {"pool": pool_id, "gib": gib, "more_volumes": volumes}
+    if tx.execute(_GRANT_THICK if thick else _GRANT, wanted).first() is None:
         return False
-    tx.execute(
-        insert(Claim), {"flow_id": flow_id, "pool_id": pool_id, "gib": gib, "volumes": volumes}
-    )
+    claimed = {"flow_id": flow_id, "pool_id": pool_id, "gib": gib, "volumes": volumes}
+    tx.execute(_CLAIMS.insert(), claimed)
     return True
 
 
 def take_claim(tx: Session, flow_id: str) -> tuple[int, int, int] | None:
     """End a flow's claim; returns pool id, GiB and volumes, which the caller keeps on a row."""
-    row = tx.execute(
-        delete(Claim)
-        .where(Claim.flow_id == flow_id)
-        .returning(Claim.pool_id, Claim.gib, Claim.volumes)
-        .execution_options(synchronize_session=False)
-    ).first()
+    row = tx.execute(_TAKE, {"of_flow": flow_id}).first()
     return (row.pool_id, row.gib, row.volumes) if row else None
 
 

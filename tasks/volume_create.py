@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import or_, select
 
 from config.routing import SCHEDULER
-from db import capacity, quota
+from db import capacity, holds, quota
 from db.models import (
-    Flow,
-    Hold,
+    Base,
     Node,
     Pool,
     Volume,
@@ -17,6 +16,7 @@ from db.models import (
     object_name,
     utcnow,
 )
+from db.models.pool import FORGOTTEN
 from db.pools import pool_states
 from db.transitions import AVAILABLE, CREATING, ERROR, change_owned, let_go, owned
 from scheduler.decide import decide, no_valid_backend
@@ -47,14 +47,14 @@ def extract(run: Run) -> Results:
     zone = asked.get("availability_zone")
     if zone and not _zone_exists(run, zone):
         raise Refused(400, f"Availability zone '{zone}' is invalid: no storage node is in it.")
-    run.tx.execute(insert(Hold), {"flow_id": run.flow.id, "resource_id": volume_type.id})
+    holds.take(run.tx, run.flow.id, volume_type.id)
     return {"type_id": volume_type.id, "extra_specs": volume_type.extra_specs, "zone": zone}
 
 
 @extract.compensation
 def release_holds(run: Run) -> Results:
     """Release what the request referred to."""
-    run.tx.execute(delete(Hold).where(Hold.flow_id == run.flow.id))
+    holds.release(run.tx, run.flow.id)
     return None
 
 
@@ -81,7 +81,7 @@ def db_entry(run: Run) -> Results:
     """Insert the volume's row; users do not see it until the request is admitted."""
     flow, asked = run.flow, run.flow.payload
     run.tx.execute(
-        insert(Volume),
+        Base.metadata.tables["volumes"].insert(),
         {
             "id": flow.resource_id,
             "project_id": flow.project_id,
@@ -92,7 +92,7 @@ def db_entry(run: Run) -> Results:
             "status": CREATING,
             "volume_type_id": run.ctx["type_id"],
             "availability_zone": run.ctx["zone"] or run.settings.api.default_availability_zone,
-            "meta": asked.get("metadata") or {},
+            "metadata": asked.get("metadata") or {},
             "created_at": flow.created_at,
             "flow_id": flow.id,
             "epoch": flow.epoch,
@@ -201,7 +201,7 @@ def finish(run: Run) -> Results:
         status=AVAILABLE,
         flow_id=None,
     )
-    release_holds(run)
+    holds.release(run.tx, run.flow.id)
     return None
 
 
@@ -231,21 +231,22 @@ def _find_type(run: Run, wanted: str | None) -> VolumeType:
     wanted = wanted or run.settings.api.default_volume_type
     found = run.tx.scalars(
         select(VolumeType)
-        .where((VolumeType.id == wanted) | (VolumeType.name == wanted))
+        .where(or_(VolumeType.id == wanted, VolumeType.name == wanted))
         .with_for_update(read=True)
     ).first()
-    if found is None or not (found.is_public or _may_use(run.flow, run, found)):
+    if found is None or not (found.is_public or _may_use(run, found)):
         raise Refused(404, f"Volume type {wanted} could not be found.")
     return found
 
 
-def _may_use(flow: Flow, run: Run, volume_type: VolumeType) -> bool:
-    access = run.tx.get(VolumeTypeAccess, (volume_type.id, flow.project_id))
-    return access is not None or bool(flow.payload.get("is_admin"))
+def _may_use(run: Run, volume_type: VolumeType) -> bool:
+    access = run.tx.get(VolumeTypeAccess, (volume_type.id, run.flow.project_id))
+    return access is not None or bool(run.flow.payload.get("is_admin"))
 
 
 def _zone_exists(run: Run, zone: str) -> bool:
-    return run.tx.scalar(select(Node.host).where(Node.availability_zone == zone)) is not None
+    nodes = select(Node.host).where(Node.availability_zone == zone, Node.state != FORGOTTEN)
+    return run.tx.scalar(nodes) is not None
 
 
 def _claim_best(run: Run, request: ScheduleRequest) -> tuple[PoolState, list[dict[str, Any]]]:
