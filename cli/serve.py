@@ -8,10 +8,13 @@ from celery import Celery, signals
 
 from cli.context import settings_of
 from config import logging as logs
-from config.celery import celery_config
+from config.celery import make_app, uses_rabbitmq
 from config.process import notify_ready
 from config.routing import SWEEP
 from config.settings import Settings
+
+COLLECT_SECONDS = 2.0
+"""Between two looks into RabbitMQ's queue of dead letters."""
 
 
 @click.command(short_help="Run the API.")
@@ -45,8 +48,7 @@ def beat_app(settings: Settings) -> Celery:
 
     The schedule is kept in memory: after a restart the next tick comes one interval later.
     """
-    app = Celery("breezeblock", set_as_current=True)
-    app.conf.update(celery_config(settings))
+    app = make_app("breezeblock", settings, current=True)
     interval = settings.sweeper.interval
     app.conf.beat_scheduler = "celery.beat:Scheduler"
     app.conf.beat_max_loop_interval = max(interval, 1.0)
@@ -58,6 +60,12 @@ def beat_app(settings: Settings) -> Celery:
             "options": {"queue": SWEEP, "expires": max(2 * interval, 10.0)},
         }
     }
+    if uses_rabbitmq(settings):
+        app.conf.beat_schedule["dead letters"] = {
+            "task": "dead.collect",
+            "schedule": COLLECT_SECONDS,
+            "options": {"queue": SWEEP, "expires": 5 * COLLECT_SECONDS},
+        }
     return app
 
 
@@ -69,8 +77,7 @@ def flower(context: click.Context) -> None:
     from config.flower import make_flower
 
     logs.configure(settings.logging, "flower")
-    app = Celery("breezeblock", set_as_current=True)
-    app.conf.update(celery_config(settings))
+    app = make_app("breezeblock", settings, current=True)
     view = make_flower(settings, app)
     # the loop runs the callback between two of its own
     for stop in (signal.SIGTERM, signal.SIGINT):

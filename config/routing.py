@@ -10,7 +10,12 @@ CONTROL = "control"
 SCHEDULER = "scheduler"
 EVENTS = "events"
 SWEEP = "sweep"
+DEAD = "dead"
+"""Where RabbitMQ puts what it gave up; nobody's tasks are run from it."""
 NODE_PREFIX = "node."
+
+CONFIRM_SECONDS = 10.0
+"""How long a sender waits for RabbitMQ to confirm a message before it connects anew."""
 
 
 def node_queue(host: str) -> str:
@@ -25,15 +30,16 @@ def route(
     options: dict[str, Any] | None = None,
     task: Any = None,
     **_: Any,
-) -> dict[str, str] | None:
+) -> dict[str, Any]:
     """Celery router: a task sent without a queue goes to the node that its message names.
 
     Celery calls it for every link of a chain at send time, with what the previous step returned.
     """
     del name, kwargs, task
+    how = {"confirm_timeout": CONFIRM_SECONDS}
     if options and options.get("queue"):
-        return None
+        return how
     message = args[0] if args else None
     if isinstance(message, dict) and message.get("node"):
-        return {"queue": node_queue(message["node"])}
-    return None
+        return {"queue": node_queue(message["node"]), **how}
+    return {"queue": CONTROL, **how}

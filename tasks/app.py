@@ -4,19 +4,19 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
-from celery import Celery
+from celery import Celery, Task
 from celery.signals import worker_process_init
 
-from config.celery import celery_config
-from config.routing import CONTROL
+from config.celery import make_app
 from config.settings import Settings
 from db import capacity, database_app, db
-from db.models import DeadLetter, Residue
+from db.models import Residue
 from db.transactions import retrying, writing
+from tasks import audit, dead_letters, parcel
 from tasks.decisions import Failure
 from tasks.engine import Engine
-from tasks.message import VERSION, Message
-from tasks.registration import InContext, register
+from tasks.message import Message
+from tasks.registration import InContext, control_task, register
 from tasks.reports import take_report
 from tasks.sweep import answer, sweep
 from tasks.volume_create import create_volume
@@ -30,15 +30,13 @@ FLOWS = [create_volume, delete_volume, extend_volume]
 
 def make_sender(settings: Settings) -> Engine:
     """An engine that sends and cancels flows but runs no task; for the API."""
-    app = Celery("breezeblock.api", set_as_current=False)
-    app.conf.update(celery_config(settings))
+    app = make_app("breezeblock.api", settings)
     return Engine(app, settings, FLOWS)
 
 
 def make_celery(settings: Settings, role: str = "control") -> Celery:
     """An application with every control-side task, bound to the configured broker and database."""
-    app = Celery(f"breezeblock.{role}", set_as_current=False)
-    app.conf.update(celery_config(settings))
+    app = make_app(f"breezeblock.{role}", settings)
     flask_app = database_app(settings)
 
     def in_context(work: Callable[[], Any]) -> Any:
@@ -54,6 +52,7 @@ def make_celery(settings: Settings, role: str = "control") -> Celery:
     app.engine = engine
     register(app, engine, in_context)
     _register_reports(app, engine, in_context)
+    audit.register(app, engine, in_context)
     return app
 
 
@@ -63,32 +62,41 @@ def _register_reports(app: Celery, engine: Engine, in_context: InContext) -> Non
         """Drive on what has lost its message or its worker."""
         return in_context(lambda: sweep(engine))
 
-    @app.task(name="sweep.probe", shared=False)
-    def probe(message: dict[str, Any]) -> None:
+    @app.task(name="dead.collect", shared=False)
+    def collect() -> Any:
+        """Keep what RabbitMQ gave up."""
+        return in_context(lambda: dead_letters.collect(app))
+
+    def probe(_task: Task, message: Any) -> None:
         """This queue delivers: everything older in it has been delivered too."""
-        in_context(lambda: answer(message["queue"], message["tick"]))
+        answer(message["queue"], message["tick"])
 
-    @app.task(name="node.report", shared=False)
-    def report(message: dict[str, Any]) -> None:
+    def report(_task: Task, message: Any) -> None:
         """Write down what a node says of itself."""
-        in_context(lambda: take_report(engine, message))
+        take_report(engine, message)
 
-    @app.task(name="flow.node_failed", bind=True, shared=False)
-    def node_failed(task: Any, message: Message) -> dict[str, Any] | None:
+    def node_failed(task: Task, message: Message) -> dict[str, Any] | None:
         """Turn a flow around after its node's step (or a node's compensation) failed."""
         task.request.chain = None
-        outcome: dict[str, Any] | None = in_context(lambda: _node_failed(engine, message))
-        return outcome
+        return _node_failed(engine, message)
 
-    @app.task(name="flow.parked", shared=False)
-    def parked(message: dict[str, Any]) -> None:
+    def parked(_task: Task, message: Any) -> None:
         """Keep a message that its receiver could not understand."""
-        in_context(lambda: _keep(message))
+        dead_letters.keep(message)
 
-    @app.task(name="residue.settled", shared=False)
-    def settled(message: dict[str, Any]) -> None:
+    def settled(_task: Task, message: Any) -> None:
         """A node has removed what a flow had left there."""
-        in_context(lambda: retrying(lambda: _settled(message)))
+        retrying(lambda: _settled(message))
+
+    control_task(app, "sweep.probe", in_context, probe, queue=str, tick=int)
+    control_task(app, "node.report", in_context, report, host=str, incarnation=dict, sequence=int)
+    control_task(
+        app, "flow.node_failed", in_context, node_failed, flow=str, kind=str, epoch=int, reply=dict
+    )
+    control_task(
+        app, parcel.TASK, in_context, parked, id=str, task=str, queue=str, reason=str, message=dict
+    )
+    control_task(app, "residue.settled", in_context, settled, residue=str, node=str, outcome=str)
 
 
 def _node_failed(engine: Engine, message: Message) -> dict[str, Any] | None:
@@ -120,15 +128,3 @@ def _settled(message: dict[str, Any]) -> None:
             capacity.settle(tx, residue)
         else:
             log.warning("residue not settled", residue=residue.id, error=message["error"])
-
-
-def _keep(message: dict[str, Any]) -> None:
-    with writing() as tx:
-        tx.add(
-            DeadLetter(
-                task=str(message.get("task", ""))[:255],
-                reason=str(message.get("reason", "")),
-                message=message.get("message") or {},
-            )
-        )
-    log.error("message kept as a dead letter", task=message.get("task"), v=VERSION, queue=CONTROL)

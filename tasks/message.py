@@ -8,6 +8,37 @@ from typing import Any, TypedDict
 VERSION = 1
 
 
+class UnintelligibleError(ValueError):
+    """The message cannot be understood by this version of the receiver."""
+
+
+def understood(message: object, **kinds: type) -> dict[str, Any]:
+    """`message` itself, an object of this version that has these keys, of these types.
+
+    Whatever else is in it is not looked at, so that a newer sender may add to it. Raises
+    UnintelligibleError, which names the version or the key, and no value: it may be a secret.
+    """
+    if not isinstance(message, dict):
+        raise UnintelligibleError(f"a message is an object, not of {type(message).__name__}")
+    version = message.get("v")
+    if version != VERSION or type(version) is not int:
+        raise UnintelligibleError(f"version {str(version)[:20]} is not known, only {VERSION}")
+    return with_keys(message, kinds)
+
+
+def with_keys(table: dict[str, Any], kinds: dict[str, type]) -> dict[str, Any]:
+    """`table` itself, which has keys of these types. Raises UnintelligibleError."""
+    for key, kind in kinds.items():
+        if key not in table:
+            raise UnintelligibleError(f"{key} is missing")
+        # type(), because True would pass as an int
+        if type(table[key]) is not kind:
+            raise UnintelligibleError(
+                f"{key} is of {type(table[key]).__name__}, not of {kind.__name__}"
+            )
+    return table
+
+
 class Operation(TypedDict):
     """What a node is asked to do to one object; sizes in GiB."""
 

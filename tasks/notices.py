@@ -6,19 +6,25 @@ anyway, so a notice may be lost, doubled, or meant for another API process.
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import structlog
 from celery import Celery
-from kombu import Consumer, Exchange, Queue
+from kombu import Connection, Consumer, Exchange, Queue
 from kombu.exceptions import KombuError
 from kombu.exceptions import OperationalError as BrokerError
+
+from config.routing import CONFIRM_SECONDS
 
 log = structlog.get_logger(__name__)
 
 ADMISSION = Exchange("breezeblock.admission", type="fanout", durable=False, delivery_mode=1)
 RECONNECT_SECONDS = 1.0
+HEARTBEAT = 30
+"""Seconds in which RabbitMQ and the listener hear of each other."""
+ONE_MORE_TRY = {"max_retries": 1, "interval_start": 0, "interval_max": 0}
+"""A connection out of the pool may have died unnoticed."""
 
 
 def announce(app: Celery, flow_id: str) -> None:
@@ -30,7 +36,9 @@ def announce(app: Celery, flow_id: str) -> None:
                 exchange=ADMISSION,
                 declare=[ADMISSION],
                 serializer="json",
-                retry=False,
+                retry=True,
+                retry_policy=ONE_MORE_TRY,
+                confirm_timeout=CONFIRM_SECONDS,
             )
     except (BrokerError, KombuError, OSError) as error:
         log.warning("notice not sent", flow=flow_id, error=str(error))
@@ -68,23 +76,30 @@ class Listener:
 
     def _listen(self) -> None:
         while not self._stop.is_set():
+            connection = self._app.connection_for_read(heartbeat=HEARTBEAT)
             try:
-                self._consume()
-            except (BrokerError, KombuError, OSError) as error:
+                with connection:
+                    self._consume(connection)
+            except (
+                BrokerError,
+                KombuError,
+                *connection.connection_errors,
+                *connection.channel_errors,
+            ) as error:
+                # also when RabbitMQ cancels the consumer, because someone deleted its queue
                 log.warning("notices interrupted", error=str(error))
                 self._stop.wait(RECONNECT_SECONDS)
 
-    def _consume(self) -> None:
-        with self._app.connection_for_read() as connection:
-            queue = Queue(exchange=ADMISSION, exclusive=True, auto_delete=True, durable=False)
-            with Consumer(
-                connection, [queue], callbacks=[self._on_notice], no_ack=True, accept=["json"]
-            ):
-                while not self._stop.is_set():
-                    try:
-                        connection.drain_events(timeout=1)
-                    except TimeoutError:
-                        connection.heartbeat_check() if connection.supports_heartbeats else None
+    def _consume(self, connection: Connection) -> None:
+        queue = Queue(exchange=ADMISSION, exclusive=True, auto_delete=True, durable=False)
+        with Consumer(
+            connection, [queue], callbacks=[self._on_notice], no_ack=True, accept=["json"]
+        ):
+            while not self._stop.is_set():
+                with suppress(TimeoutError):
+                    connection.drain_events(timeout=1)
+                if connection.supports_heartbeats:
+                    connection.heartbeat_check()
 
     def _on_notice(self, body: Any, _message: Any) -> None:
         event = self._waiting.get(str(body.get("flow"))) if isinstance(body, dict) else None

@@ -6,9 +6,11 @@ from typing import Any
 import structlog
 from celery import Celery, Task
 
+from tasks import dead_letters
 from tasks.definition import Step
 from tasks.engine import Engine
-from tasks.message import Message
+from tasks.message import Message, UnintelligibleError, understood
+from tasks.parcel import pack_call
 from tasks.refusals import Refused
 
 InContext = Callable[[Callable[[], Any]], Any]
@@ -25,6 +27,36 @@ def register(app: Celery, engine: Engine, in_context: InContext) -> None:
                 _task(app, step.undo_task, step, engine.backward, in_context)
 
 
+def control_task(
+    app: Celery,
+    name: str,
+    in_context: InContext,
+    work: Callable[[Task, Any], Any],
+    *,
+    throws: tuple[type[Exception], ...] = (),
+    **kinds: type,
+) -> None:
+    """Make a Celery task of `work`, which gets the bound task and its one message.
+
+    A message of another version, or without the keys `kinds` with values of these types, is kept
+    as a dead letter, and its chain ends.
+    """
+
+    def body(task: Task, *args: Any) -> Any:
+        try:
+            message = understood(args[0] if len(args) == 1 else args, **kinds)
+        except UnintelligibleError as error:
+            parcel = pack_call(task, list(args), str(error))
+            task.request.chain = None
+            in_context(lambda: dead_letters.keep(parcel))
+            return {"ended": "parked", "reason": parcel["reason"]}
+        return in_context(lambda: work(task, message))
+
+    body.__doc__ = work.__doc__
+    # shared=False: otherwise Celery gives the task to every other app in the process as well
+    app.task(body, name=name, bind=True, shared=False, throws=throws)
+
+
 def _task(
     app: Celery,
     name: str,
@@ -32,12 +64,13 @@ def _task(
     run: Callable[[Task, Step, Message], Any],
     in_context: InContext,
 ) -> None:
-    def body(task: Task, message: Message) -> Any:
+    def work(task: Task, message: Message) -> Any:
         with structlog.contextvars.bound_contextvars(
             request_id=message.get("request_id"), flow=message.get("flow"), step=name
         ):
-            return in_context(lambda: run(task, step, message))
+            return run(task, step, message)
 
-    body.__doc__ = (step.do or step.undo or body).__doc__
-    # shared=False: otherwise Celery gives the task to every other app in the process as well
-    app.task(body, name=name, bind=True, shared=False, throws=(Refused,))
+    work.__doc__ = (step.do or step.undo or work).__doc__
+    control_task(
+        app, name, in_context, work, throws=(Refused,), flow=str, kind=str, epoch=int, ctx=dict
+    )

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from celery import Celery, bootsteps
 
-from config.celery import celery_config
+from config.celery import make_app
 from config.settings import Settings
 from drivers.registry import load_backend
 from tasks.node import inventory, report, residue, volume
@@ -28,8 +28,7 @@ def make_node_celery(settings: Settings) -> Celery:
 
     Its ledger is opened when a worker starts. Raises BackendMisconfigured.
     """
-    app = Celery(f"breezeblock.{settings.node.name}", set_as_current=False)
-    app.conf.update(celery_config(settings))
+    app = make_app(f"breezeblock.{settings.node.name}", settings)
     app.conf.update(
         task_acks_late=False,
         worker_pool="threads",

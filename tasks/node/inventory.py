@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from celery import Celery
+from celery import Celery, Task
 
 from config.routing import CONTROL
 from drivers.errors import DriverError
-from tasks.node.message import UnintelligibleError, checked
+from tasks.message import UnintelligibleError, understood
 from tasks.node.node import Node
 
 CHUNK = 5000
@@ -18,17 +18,17 @@ CHUNK = 5000
 def register(app: Celery, node: Node) -> None:
     """Register the task on `app`, bound to `node`."""
 
-    @app.task(name="node.inventory", shared=False)
-    def inventory(message: Any) -> None:
+    @app.task(name="node.inventory", bind=True, shared=False)
+    def inventory(self: Task, message: Any) -> None:
         """List the objects of one back end in `audit.inventory` messages.
 
         They are numbered by `part` from 0; the one with `last` true ends the list, and its `error`
         says why the list is not whole, or is null.
         """
         try:
-            body = checked(message, audit=str, backend=str)
+            body = understood(message, audit=str, backend=str)
         except UnintelligibleError as error:
-            node.park("node.inventory", message, str(error))
+            node.park(self, message, str(error))
             return
         for part, (objects, last, reason) in enumerate(_parts(node, body["backend"])):
             node.send(

@@ -4,7 +4,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from celery import Task
+
 from config.routing import CONTROL
+from tasks import parcel
 from tasks.node.backends import Backend
 from tasks.node.ledger import Ledger
 
@@ -51,10 +54,6 @@ class Node:
             self._ledger.close()
             self._ledger = None
 
-    def park(self, task: str, message: object, reason: str) -> None:
-        """Hand a message that cannot be worked on to the control plane, which keeps it."""
-        self.send(
-            "flow.parked",
-            {"v": 1, "node": self.host, "task": task, "reason": reason, "message": message},
-            CONTROL,
-        )
+    def park(self, task: Task, message: object, reason: str) -> None:
+        """Hand the message of a bound task that cannot be worked on to the control plane."""
+        self.send(parcel.TASK, parcel.pack_call(task, [message], reason), CONTROL)

@@ -29,9 +29,10 @@ from structlog.contextvars import bound_contextvars
 from config.routing import CONTROL
 from drivers.base import VolumeRef
 from drivers.errors import BackendUnavailable, DriverError, DriverTimeout
+from tasks.message import UnintelligibleError, understood
 from tasks.node.ledger import LedgerError, Verdict, Work
 from tasks.node.locks import LockTimeoutError
-from tasks.node.message import Operation, UnintelligibleError, checked, operation
+from tasks.node.message import Operation, operation
 from tasks.node.node import Node
 
 log = structlog.get_logger(__name__)
@@ -56,12 +57,12 @@ def operate(task: Any, node: Node, message: object, verb: str) -> dict[str, Any]
     Raises StepFailedError once the failure has been sent.
     """
     try:
-        body = checked(message, flow=str, epoch=int, node=str, op=dict)
+        body = understood(message, flow=str, epoch=int, node=str, op=dict)
         op = operation(body["op"], verb)
         if body["node"] != node.host:
             raise UnintelligibleError(f"meant for node {body['node']}, not {node.host}")
     except UnintelligibleError as error:
-        node.park(task.name, message, str(error))
+        node.park(task, message, str(error))
         return _end(task, Ended("parked", str(error)))
     work = Work(
         object=op.object,

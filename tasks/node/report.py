@@ -12,12 +12,12 @@ from dataclasses import asdict
 from typing import Any
 
 import structlog
-from celery import Celery
+from celery import Celery, Task
 
 from config.routing import EVENTS
+from tasks.message import UnintelligibleError, understood
 from tasks.node.backends import Backend
 from tasks.node.ledger import Ledger, LedgerError, Running
-from tasks.node.message import UnintelligibleError, checked
 from tasks.node.node import Node
 
 log = structlog.get_logger(__name__)
@@ -191,23 +191,23 @@ class Reporter:
 def register(app: Celery, node: Node, reporter: Reporter) -> None:
     """Register the tasks that answer pings and take over what the control plane knows."""
 
-    @app.task(name="node.reconcile", shared=False)
-    def reconcile(message: Any) -> None:
+    @app.task(name="node.reconcile", bind=True, shared=False)
+    def reconcile(self: Task, message: Any) -> None:
         """Fences for a ledger that was made anew: its objects with their epochs, in parts."""
         try:
-            body = checked(message, ledger=str, fences=list, last=bool)
+            body = understood(message, ledger=str, fences=list, last=bool)
         except UnintelligibleError as error:
-            node.park("node.reconcile", message, str(error))
+            node.park(self, message, str(error))
             return
         if body["ledger"] == node.ledger.uuid:
             fences = [(str(name), int(epoch)) for name, epoch in body["fences"]]
             node.ledger.reconcile(fences, last=body["last"])
             log.info("ledger reconciled", fences=len(fences), last=body["last"])
 
-    @app.task(name="node.ping", shared=False)
-    def ping(message: Any) -> None:
+    @app.task(name="node.ping", bind=True, shared=False)
+    def ping(self: Task, message: Any) -> None:
         """Have the reporter answer at once; any number of waiting pings get one report."""
         try:
-            reporter.answer(checked(message, tick=int)["tick"])
+            reporter.answer(understood(message, tick=int)["tick"])
         except UnintelligibleError as error:
-            node.park("node.ping", message, str(error))
+            node.park(self, message, str(error))

@@ -5,8 +5,9 @@ from typing import Any
 from celery import Celery, Task
 
 from config.routing import CONTROL
+from tasks.message import UnintelligibleError, understood
 from tasks.node.ledger import Work
-from tasks.node.message import UnintelligibleError, checked, operation
+from tasks.node.message import operation
 from tasks.node.node import Node
 from tasks.node.operate import Ended, carry_out
 
@@ -18,10 +19,10 @@ def register(app: Celery, node: Node) -> None:
     def settle_residue(self: Task, message: Any) -> dict[str, Any]:
         """Destroy what the residue tells of, if it is there, and answer with `residue.settled`."""
         try:
-            body = checked(message, residue=str, epoch=int, op=dict)
+            body = understood(message, residue=str, epoch=int, op=dict)
             op = operation(body["op"], "destroy")
         except UnintelligibleError as error:
-            node.park(self.name, message, str(error))
+            node.park(self, message, str(error))
             return {"ended": "parked", "reason": str(error)}
         work = Work(
             object=op.object,

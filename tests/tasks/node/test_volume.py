@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from config.routing import node_queue
 from config.settings import Settings
 from drivers.registry import load_backend
 from tasks.node import app as node_app
@@ -192,8 +193,8 @@ def test_a_create_that_comes_after_its_destroy_makes_nothing(
     ("change", "reason"),
     [
         ({"v": 2}, "version 2"),
-        ({"epoch": "1"}, "epoch is '1'"),
-        ({"op": {"verb": "create"}}, "backend is None"),
+        ({"epoch": "1"}, "epoch is of str"),
+        ({"op": {"verb": "create"}}, "backend is missing"),
         ({"node": "elsewhere"}, "meant for node elsewhere"),
     ],
 )
@@ -206,7 +207,8 @@ def test_what_is_not_understood_is_parked(
 
     task, body = node.next()
     assert task == "flow.parked"
-    assert (body["node"], body["task"], body["message"]) == (host, CREATE, asked)
+    assert (body["queue"], body["task"]) == (node_queue(host), CREATE)
+    assert body["message"]["args"] == [asked]
     assert reason in body["reason"]
     assert node.quiet()
     assert objects(tmp_path) == {}

@@ -1,0 +1,60 @@
+"""How every process meets the broker, be it Redis or RabbitMQ: its queues, and its patience.
+
+Queues are declared by name wherever one is used, by who sends and by who consumes, with the same
+arguments; messages go through the anonymous exchange. So a broker that was emptied or replaced
+needs nothing but to be there. Redis knows no queue arguments and ignores them.
+"""
+
+from typing import Any
+
+from celery.app.amqp import AMQP
+from celery.app.amqp import Queues as CeleryQueues
+from kombu import Connection, Queue
+
+from config.routing import DEAD, SWEEP
+
+RECONNECT = {"interval_start": 0.2, "interval_step": 0.4, "interval_max": 2.0}
+"""Seconds between two tries; kombu by itself ends up at thirty, long after a broker is back."""
+
+MOST_DELIVERIES = 20
+"""Deliveries without an acknowledgement after which RabbitMQ gives a message up (4.0's default)."""
+
+
+def declared(name: str) -> Queue:
+    """The queue `name`, as every process declares it."""
+    arguments: dict[str, Any] = {"x-queue-type": "quorum", "x-delivery-limit": MOST_DELIVERIES}
+    if name not in (DEAD, SWEEP):
+        # At least once: what was given up leaves this queue only when it is safe in the other.
+        # RabbitMQ wants reject-publish for that; without a length limit nothing is rejected.
+        # Ticks of the sweeper expire and are worth nothing then, so SWEEP has no dead letters.
+        arguments |= {
+            "x-dead-letter-exchange": "",
+            "x-dead-letter-routing-key": DEAD,
+            "x-dead-letter-strategy": "at-least-once",
+            "x-overflow": "reject-publish",
+        }
+    return Queue(name, routing_key=name, queue_arguments=arguments)
+
+
+class PatientConnection(Connection):
+    """A connection that is made again soon after its broker is back."""
+
+    def ensure_connection(self, *args: Any, **options: Any) -> "PatientConnection":
+        """As kombu's, with shorter pauses."""
+        super().ensure_connection(*args, **{**RECONNECT, **options})
+        return self
+
+
+class Queues(CeleryQueues):
+    """Makes a queue that is named for the first time, as a node's, with the common arguments."""
+
+    def new_missing(self, name: str) -> Queue:
+        """The declaration of a queue that is not in the configuration."""
+        return declared(name)
+
+
+class Amqp(AMQP):
+    """What a Celery app of this installation uses to reach the broker."""
+
+    Connection = PatientConnection
+    queues_cls = Queues

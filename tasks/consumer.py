@@ -1,0 +1,69 @@
+"""What takes messages out of the queues in every worker: Celery's, but it drops none.
+
+Celery rejects what it cannot read or has no task for, and on Redis that is the end of it. Here it
+is packed up and sent to the control workers, who keep it as a dead letter.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from celery.worker import consumer as celery_consumer
+from kombu.exceptions import OperationalError as BrokerError
+from kombu.message import Message as Delivery
+
+from config.routing import CONTROL
+from tasks.parcel import TASK, NoTaskError, contents, pack
+
+log = structlog.get_logger(__name__)
+
+UNUSED = "celery.worker.consumer.delayed_delivery:DelayedDelivery"
+"""With quorum queues it would declare 28 exchanges and queues for tasks that are to run later."""
+
+
+class Consumer(celery_consumer.Consumer):
+    """Celery's consumer of a worker (setting `worker_consumer`)."""
+
+    class Blueprint(celery_consumer.Consumer.Blueprint):
+        """Its parts."""
+
+        default_steps = [  # noqa: RUF012 - as in the base
+            step for step in celery_consumer.Consumer.Blueprint.default_steps if step != UNUSED
+        ]
+
+    def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Delivery], Any]:
+        """What is called with each message: the base's, for what is the message of a task."""
+        handle = super().create_task_handler(*args, **options)
+
+        def receive(delivery: Delivery) -> Any:
+            try:
+                contents(delivery)
+            except NoTaskError as error:
+                return self._park(delivery, str(error))
+            return handle(delivery)
+
+        return receive
+
+    def on_decode_error(self, message: Delivery, exc: Exception) -> None:
+        """Its content cannot be read."""
+        self._park(message, f"it cannot be decoded ({type(exc).__name__})")
+
+    def on_unknown_task(self, body: Any, message: Delivery, exc: Exception) -> None:
+        """Its task is not known here: it comes from another version, or went astray."""
+        self._park(message, f"{self.hostname} has no such task")
+
+    def on_invalid_task(self, body: Any, message: Delivery, exc: Exception) -> None:
+        """Celery cannot make a task of it."""
+        self._park(message, f"{type(exc).__name__}: {exc}")
+
+    def _park(self, delivery: Delivery, reason: str) -> None:
+        parcel = pack(delivery, reason)
+        log.error("message parked", task=parcel["task"], queue=parcel["queue"], reason=reason)
+        try:
+            self.app.send_task(TASK, args=[parcel], queue=CONTROL)
+        except BrokerError as error:
+            log.warning("not parked: broker out of reach", error=str(error))
+            delivery.reject_log_error(log, self.connection_errors, requeue=True)
+        else:
+            # only now: a death before this line brings the message again
+            delivery.ack_log_error(log, self.connection_errors)
