@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -160,32 +160,36 @@ class Lab:
         return {name for name in self.truth.objects() if volume in name}
 
 
+def make_lab(folder: Path, database: str | None, kind: Literal["redis", "rabbitmq"]) -> Lab:
+    """A lab whose processes are not started yet; `kind` is that of the broker."""
+    backends = {
+        node: {
+            "BACKENDS__FAKE__DRIVER": "fake",
+            "BACKENDS__FAKE__TOTAL_GIB": str(GIB[node]),
+            "BACKENDS__FAKE__STATE_FILE": str(folder / f"{node}.objects"),
+            "BACKENDS__FAKE__FAULTS_FILE": str(folder / f"{node}.faults"),
+        }
+        for node in NODES
+    }
+    stack = Stack(folder, backends, database, kind=kind)
+
+    def objects(node: str) -> dict[str, int]:
+        with closing(sqlite3.connect(folder / f"{node}.objects")) as connection:
+            return dict(connection.execute("SELECT name, size_gib FROM object").fetchall())
+
+    return Lab(stack, Truth(stack.database, NODES, objects))
+
+
 @pytest.fixture(scope="session")
 def running_lab(
     database: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Lab]:
     with ExitStack() as ending:
         url = new_database(database, request, ending)
-        folder = tmp_path_factory.mktemp("lab")
-        backends = {
-            node: {
-                "BACKENDS__FAKE__DRIVER": "fake",
-                "BACKENDS__FAKE__TOTAL_GIB": str(GIB[node]),
-                "BACKENDS__FAKE__STATE_FILE": str(folder / f"{node}.objects"),
-                "BACKENDS__FAKE__FAULTS_FILE": str(folder / f"{node}.faults"),
-            }
-            for node in NODES
-        }
-        stack = Stack(folder, backends, url)
-        ending.callback(stack.close)
-
-        def objects(node: str) -> dict[str, int]:
-            with closing(sqlite3.connect(folder / f"{node}.objects")) as connection:
-                return dict(connection.execute("SELECT name, size_gib FROM object").fetchall())
-
-        lab = Lab(stack, Truth(stack.database, NODES, objects))
+        lab = make_lab(tmp_path_factory.mktemp("lab"), url, "redis")
+        ending.callback(lab.stack.close)
         ending.callback(lab.truth.close)
-        stack.start()
+        lab.stack.start()
         yield lab
 
 

@@ -69,6 +69,8 @@ def test_a_message_that_waits_for_its_node_is_lost(lab: Lab, project: str) -> No
 def test_a_request_whose_chain_is_lost_is_admitted_all_the_same(lab: Lab, project: str) -> None:
     with ThreadPoolExecutor(1) as pool:
         with lab.stack.paused("control"):
+            # the first message still goes to the worker, which had asked for one
+            wait_for(lambda: lab.stack.redis.llen("control"), doing="a probe that waits")
             answer = pool.submit(lab.stack.post_volume, project)
             (flow,) = wait_for(lambda: lab.stack.flows_of(project))
             wait_for(lambda: waits(lab, "control", flow["id"]), doing="a message for control")
