@@ -15,6 +15,7 @@ COMMANDS = {
     "status": ("cli.status:status", "Show who is up, and the pools with their capacity."),
     "flow": ("cli.flow:flow", "List requests, or show the steps of one."),
     "node": ("cli.node:node", "List storage nodes, drain one, or forget a lost one."),
+    "audit": ("cli.audit:audit", "Compare the database with what the storage holds."),
     "api": ("cli.serve:api", "Run the API."),
     "worker": ("cli.worker:worker", "Run a control, events, scheduler or node worker."),
     "beat": ("cli.serve:beat", "Run the clock of the sweeper."),

@@ -1,0 +1,313 @@
+"""The audit's comparison: rows with counters, owners with flows, rows with what is stored.
+
+An audit runs while flows do, and must name what is wrong and nothing else. Two kinds of truth are
+compared, and each needs its own argument.
+
+**Rows with rows** (counters, claims, owners). Whatever changes a counter changes the rows that
+explain it in the same transaction, so these hold in every committed state, not only at rest. All
+of them are read in one `snapshot`: a single state. There is nothing to allow for.
+
+**Rows with objects.** A list of a back end is of another moment than the rows, and took a while.
+Two lists are compared with two snapshots, in this order:
+
+    list 1 ─────▶ snapshot 1 ─────▶ list 2 ─────▶ snapshot 2
+                  candidates        asked for     the differences: candidates
+                                    after that    that are found once more
+
+*Orphan*: an object that no row, no residue and no unfinished flow explains. A row (or flow) is
+there before its object and goes after it, and hands over to a residue in one transaction, so an
+object that exists is explained. A name is used once: its explanation has one beginning and one
+end. An object of list 1 was explained during list 1; unexplained in snapshot 1, its explanation
+has ended, so it is gone for good, and cannot be in list 2. If it is, it is an orphan. Without list
+1 it could be one that a flow has begun to make after snapshot 1.
+
+*Missing, or of another size*: a volume that is ready, owned by no flow and in no residue, in
+snapshots 1 and 2, with the same epoch. Every flow that takes a volume raises its epoch, so none had
+it in between, when list 2 was made: the object must be in that, with the volume's size.
+
+A back end that gave no whole list is left out of all this, and said to be. Those of a node that
+was declared gone (`node forget`) are not asked, and its volumes are left out.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import and_, func, or_, select, text
+from sqlalchemy.orm import Session
+
+from db.models import (
+    Claim,
+    Flow,
+    Hold,
+    Pool,
+    QuotaUsage,
+    Reservation,
+    Residue,
+    Volume,
+    object_name,
+)
+from db.models.flow import RUNNING, UNFINISHED
+from db.quota import volume_deltas
+from db.transactions import reading
+from db.transitions import AVAILABLE, CREATING, ERROR_EXTENDING, IN_USE, TRANSITIONS
+
+READY = frozenset(
+    {AVAILABLE, IN_USE, ERROR_EXTENDING, "attaching", "detaching"}
+    | {"maintenance", "reserved", "awaiting-transfer"}
+)
+"""Statuses in which a volume that no flow owns has its object, whole."""
+
+PASSING = frozenset({CREATING, *(transition.status for transition in TRANSITIONS.values())})
+"""Statuses that only a flow at work may leave a volume in."""
+
+Listing = Mapping[str, Mapping[str, int]]
+"""What back ends hold: `host@backend` → object name → GiB."""
+
+
+class Kind(StrEnum):
+    """What can differ; MEANINGS says it in words."""
+
+    QUOTA_IN_USE = "quota_in_use"
+    QUOTA_RESERVED = "quota_reserved"
+    POOL_TAKEN = "pool_taken"
+    POOL_VOLUMES = "pool_volumes"
+    STUCK_RESERVATION = "stuck_reservation"
+    STUCK_CLAIM = "stuck_claim"
+    STUCK_HOLD = "stuck_hold"
+    VOLUME_WITHOUT_FLOW = "volume_without_flow"
+    FLOW_WITHOUT_VOLUME = "flow_without_volume"
+    ORPHAN_OBJECT = "orphan_object"
+    MISPLACED_OBJECT = "misplaced_object"
+    MISSING_OBJECT = "missing_object"
+    WRONG_SIZE = "wrong_size"
+
+
+MEANINGS = {
+    Kind.QUOTA_IN_USE: "a project's usage is not the sum of what its rows were charged",
+    Kind.QUOTA_RESERVED: "a project's reserved amount is not the sum of its flows' reservations",
+    Kind.POOL_TAKEN: "a pool's taken GiB are not the sum of its claims, allocations and residues",
+    Kind.POOL_VOLUMES: "a pool's number of volumes is not that of its claims, volumes and residues",
+    Kind.STUCK_RESERVATION: "a flow that has ended still reserves quota",
+    Kind.STUCK_CLAIM: "a flow that has ended still claims capacity",
+    Kind.STUCK_HOLD: "a flow that has ended still keeps something from being deleted",
+    Kind.VOLUME_WITHOUT_FLOW: "a volume waits for a flow that has ended, or that there never was",
+    Kind.FLOW_WITHOUT_VOLUME: "a running flow does not own the volume that it works on",
+    Kind.ORPHAN_OBJECT: "a back end holds an object that nothing knows of",
+    Kind.MISPLACED_OBJECT: "a back end holds an object of a volume that is on another back end",
+    Kind.MISSING_OBJECT: "a volume's object is not on its back end",
+    Kind.WRONG_SIZE: "a volume's object has another size than the volume",
+}
+
+OF_OBJECTS = frozenset(
+    {Kind.ORPHAN_OBJECT, Kind.MISPLACED_OBJECT, Kind.MISSING_OBJECT, Kind.WRONG_SIZE}
+)
+"""Kinds that a list of a back end shows; their place is that back end."""
+
+NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One difference, as `db.models.AuditDifference` keeps it."""
+
+    kind: Kind
+    place: str
+    subject: str
+    expected: str
+    found: str
+    epoch: int | None = None
+
+    @property
+    def key(self) -> tuple[str, str, str, int | None]:
+        """What must be the same in both looks; numbers may move while something is wrong."""
+        return self.kind, self.place, self.subject, self.epoch
+
+
+@contextmanager
+def snapshot() -> Iterator[Session]:
+    """A transaction in which every statement sees the same committed state; it only reads."""
+    with reading() as tx:
+        if tx.get_bind().dialect.name == "postgresql":
+            # By default each statement there sees what was committed before it.
+            tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+        yield tx
+
+
+def compare(tx: Session, listing: Listing) -> list[Difference]:
+    """Everything that differs, in the transaction of a `snapshot` and with these lists."""
+    return [
+        *_quota(tx),
+        *_pools(tx),
+        *_stuck(tx),
+        *_owners(tx),
+        *_objects(tx, listing),
+    ]
+
+
+def confirmed(candidates: Iterable[Difference], second: Iterable[Difference]) -> list[Difference]:
+    """Those of the second look that were candidates in the first."""
+    known = {candidate.key for candidate in candidates}
+    return [difference for difference in second if difference.key in known]
+
+
+def of_volume(name: str) -> str:
+    """The id of the volume whose object has this name, `volume-<uuid>` or with a generation."""
+    return name.removeprefix("volume-").partition(".")[0]
+
+
+def _quota(tx: Session) -> Iterator[Difference]:
+    charged: Counter[tuple[str, str]] = Counter()
+    for project, type_id, count, gib in tx.execute(
+        select(
+            Volume.project_id,
+            Volume.charged_type_id,
+            func.sum(Volume.charged_count),
+            func.sum(Volume.charged_gib),
+        ).group_by(Volume.project_id, Volume.charged_type_id)
+    ):
+        for resource, amount in volume_deltas(int(count), int(gib), type_id).items():
+            charged[project, resource] += amount
+    reserved: Counter[tuple[str, str]] = Counter()
+    for project, resource, delta in tx.execute(
+        select(Reservation.project_id, Reservation.resource, func.sum(Reservation.delta)).group_by(
+            Reservation.project_id, Reservation.resource
+        )
+    ):
+        reserved[project, resource] = int(delta)
+    used = {(row.project_id, row.resource): row for row in tx.scalars(select(QuotaUsage))}
+    for key in sorted({*charged, *reserved, *used}):
+        row = used.get(key)
+        for kind, expected, found in (
+            (Kind.QUOTA_IN_USE, charged[key], row.in_use if row else 0),
+            (Kind.QUOTA_RESERVED, reserved[key], row.reserved if row else 0),
+        ):
+            if expected != found:
+                yield Difference(kind, *key, str(expected), str(found))
+
+
+def _pools(tx: Session) -> Iterator[Difference]:
+    gib: Counter[int | None] = Counter()
+    volumes: Counter[int | None] = Counter()
+    allocated = select(Volume.pool_id, func.sum(Volume.allocated_gib), func.count())
+    for query in (
+        select(Claim.pool_id, func.sum(Claim.gib), func.sum(Claim.volumes)).group_by(Claim.pool_id),
+        select(Residue.pool_id, func.sum(Residue.gib), func.sum(Residue.volumes))
+        .where(Residue.pool_id.is_not(None))
+        .group_by(Residue.pool_id),
+        allocated.where(Volume.pool_id.is_not(None)).group_by(Volume.pool_id),
+    ):
+        for pool_id, taken, count in tx.execute(query):
+            gib[pool_id] += int(taken)
+            volumes[pool_id] += int(count)
+    for pool in tx.scalars(select(Pool).order_by(Pool.name)):
+        for kind, column, expected, found in (
+            (Kind.POOL_TAKEN, "taken_gib", gib[pool.id], pool.taken_gib),
+            (Kind.POOL_VOLUMES, "volumes", volumes[pool.id], pool.volumes),
+        ):
+            if expected != found:
+                yield Difference(kind, pool.name, column, str(expected), str(found))
+
+
+def _stuck(tx: Session) -> Iterator[Difference]:
+    for kind, table, count in (
+        (Kind.STUCK_RESERVATION, Reservation, "{} reservations"),
+        (Kind.STUCK_CLAIM, Claim, "{} claim"),
+        (Kind.STUCK_HOLD, Hold, "{} holds"),
+    ):
+        query = (
+            select(Flow.id, Flow.kind, Flow.state, func.count())
+            .join(table, table.flow_id == Flow.id)
+            .where(Flow.state.not_in(UNFINISHED))
+            .group_by(Flow.id, Flow.kind, Flow.state)
+            .order_by(Flow.id)
+        )
+        for flow_id, flow_kind, state, number in tx.execute(query):
+            place = f"{flow_kind}, {state}"
+            yield Difference(kind, place, flow_id, NOTHING, count.format(number))
+
+
+def _owners(tx: Session) -> Iterator[Difference]:
+    """An admitted flow that goes forward owns its volume; a volume that waits has such a flow."""
+    robbed = set()
+    for flow_id, kind, volume_id, there, owner in tx.execute(
+        select(Flow.id, Flow.kind, Flow.resource_id, Volume.id, Volume.flow_id)
+        .outerjoin(Volume, Volume.id == Flow.resource_id)
+        .where(
+            Flow.state == RUNNING,
+            Flow.admitted.is_(True),
+            Flow.kind.like("volume.%"),
+            or_(Volume.id.is_(None), Volume.flow_id.is_(None), Volume.flow_id != Flow.id),
+        )
+        .order_by(Flow.id)
+    ):
+        robbed.add(volume_id)
+        found = f"owned by {owner or 'no flow'}" if there else "no such volume"
+        yield Difference(Kind.FLOW_WITHOUT_VOLUME, kind, flow_id, volume_id, found)
+    for volume_id, host, status, owner in tx.execute(
+        select(Volume.id, Volume.host, Volume.status, Volume.flow_id)
+        .outerjoin(Flow, and_(Flow.id == Volume.flow_id, Flow.state.in_(UNFINISHED)))
+        .where(
+            Flow.id.is_(None),
+            or_(Volume.flow_id.is_not(None), Volume.status.in_(PASSING)),
+        )
+        .order_by(Volume.id)
+    ):
+        if volume_id not in robbed:
+            owned = f"flow {owner} has ended" if owner else "no flow"
+            yield Difference(
+                Kind.VOLUME_WITHOUT_FLOW, host or "-", volume_id, "a flow", f"{status}, {owned}"
+            )
+
+
+def _objects(tx: Session, listing: Listing) -> Iterator[Difference]:
+    if not listing:
+        return
+    busy = set(tx.scalars(select(Flow.resource_id).where(Flow.state.in_(UNFINISHED))))
+    left = residue_objects(tx)
+    volumes = _volumes(tx)
+    homes = {name: backend for backend, name in volumes}
+    for backend in sorted(listing):
+        for name, size in sorted(listing[backend].items()):
+            here = (backend, name)
+            if here in volumes or here in left or of_volume(name) in busy:
+                continue
+            known = f"on {homes[name]}" if name in homes else NOTHING
+            kind = Kind.MISPLACED_OBJECT if name in homes else Kind.ORPHAN_OBJECT
+            yield Difference(kind, backend, name, known, f"{size} GiB")
+    for (backend, name), row in sorted(volumes.items()):
+        must_be = row.flow_id is None and row.status in READY and row.id not in busy
+        if backend not in listing or not must_be or (backend, name) in left:
+            continue
+        held = listing[backend].get(name)
+        if held != row.size:
+            kind = Kind.MISSING_OBJECT if held is None else Kind.WRONG_SIZE
+            found = NOTHING if held is None else f"{held} GiB"
+            yield Difference(kind, backend, name, f"{row.size} GiB", found, row.epoch)
+
+
+def residue_objects(tx: Session) -> set[tuple[str, str]]:
+    """`host@backend` and object name of everything that a residue tells of."""
+    return {
+        (f"{host}@{op.get('backend')}", str(op.get("object")))
+        for host, op in tx.execute(select(Residue.host, Residue.op))
+    }
+
+
+def _volumes(tx: Session) -> dict[tuple[str, str], Any]:
+    """The placed volumes, by `host@backend` and object name."""
+    rows = tx.execute(
+        select(
+            Volume.id,
+            Volume.status,
+            Volume.host,
+            Volume.generation,
+            Volume.size,
+            Volume.epoch,
+            Volume.flow_id,
+        ).where(Volume.host.is_not(None))
+    )
+    return {(row.host.partition("#")[0], object_name(row.id, row.generation)): row for row in rows}
