@@ -1,7 +1,8 @@
 """The whole service as real processes, each of which a test can kill, stop and start by itself.
 
 Parts are named `broker`, `api`, `control`, `scheduler`, `events`, `node1` …, `beat` and `flower`;
-a number behind the name of any but a node (`control2`, `beat2`) is one more of the same.
+a number behind the name of any but a node (`control2`, `beat2`) is one more of the same. RabbitMQ
+has an `epmd` besides.
 """
 
 import contextlib
@@ -13,7 +14,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import redis
 import requests
@@ -21,6 +22,7 @@ import requests
 from cli import broker
 from config.settings import load
 from db import upgrade
+from tests import rabbitmq
 from tests.processes import Running, free_ports, wait_for
 
 TEST_BROKER = "BREEZEBLOCK_TEST_BROKER"
@@ -43,7 +45,7 @@ _DATABASE = ("api", "control", "scheduler", "events")
 class Stack:
     """The service in `folder`; `backends` gives each node its settings as environment variables.
 
-    Without `database` it uses SQLite. Nothing runs until `start`.
+    Without `database` it uses SQLite. `kind` is that of the broker. Nothing runs until `start`.
     """
 
     def __init__(
@@ -52,15 +54,20 @@ class Stack:
         backends: Mapping[str, Mapping[str, str]],
         database: str | None = None,
         settings: Mapping[str, str] | None = None,
+        kind: Literal["redis", "rabbitmq"] = "redis",
     ) -> None:
         self.folder, self._backends = folder, backends
-        self.port, self.broker_port, self.flower_port = free_ports(3)
+        self.port, self.broker_port, self.flower_port, *self._erlang_ports = free_ports(5)
+        self._has_rabbitmq = kind == "rabbitmq"
         self.broker_url = f"redis://127.0.0.1:{self.broker_port}/0"
+        if self._has_rabbitmq:
+            self.broker_url = rabbitmq.url(self.broker_port)
         self.database = database or f"sqlite:///{folder}/breezeblock.db"
         self._settings = {**FAST, **(settings or {})}
         self.running: dict[str, Running] = {}
-        self.redis = redis.Redis.from_url(self.broker_url)
-        self.core = ("broker", "api", "control", "scheduler", "events", *backends, "beat")
+        self.redis = redis.Redis.from_url(f"redis://127.0.0.1:{self.broker_port}/0")
+        before = ("epmd",) if self._has_rabbitmq else ()
+        self.core = (*before, "broker", "api", "control", "scheduler", "events", *backends, "beat")
         upgrade(load(environ=self._environment("control")))
 
     # -- processes -------------------------------------------------------------------------------
@@ -74,10 +81,14 @@ class Stack:
             assert not self.is_alive(name), f"{name} runs already"
             env = {key: v for key, v in os.environ.items() if not key.startswith(_PREFIX)}
             env |= self._environment(name)
+            env |= self.erlang if name == "broker" else {}
             env |= {_PREFIX + key: value for key, value in settings.items()}
             self.running[name] = Running(self._command(name), self.log(name), env, cwd=self.folder)
             if name == "broker":
-                wait_for(lambda: broker.answers(self.broker_url), doing="broker")
+                wait_for(self._broker_answers, 60, doing="broker")
+
+    def _broker_answers(self) -> bool:
+        return (rabbitmq if self._has_rabbitmq else broker).answers(self.broker_url)
 
     def kill(self, *names: str) -> None:
         """End parts as a crash does, all at the same moment."""
@@ -148,8 +159,19 @@ class Stack:
         """The end of a part's log."""
         return self.log(name).read_text(errors="replace")[-size:]
 
+    @property
+    def erlang(self) -> dict[str, str]:
+        """The environment of RabbitMQ and its tools; empty with Redis."""
+        if not self._has_rabbitmq:
+            return {}
+        return rabbitmq.environment(self.folder, self.broker_port, *self._erlang_ports)
+
     def _command(self, name: str) -> list[str]:
         role = re.sub(r"[0-9]+$", "", name)
+        if role == "epmd":
+            return rabbitmq.mapper(self._erlang_ports[1])
+        if role == "broker" and self._has_rabbitmq:
+            return rabbitmq.command()
         if role == "broker":
             command = list(broker.command(self.broker_url, self.folder))
             command[0] = _wanted_broker() or command[0]

@@ -16,6 +16,7 @@ import pytest
 
 from drivers.fake_faults import write_faults
 from drivers.file import MARKER
+from tests import rabbitmq
 from tests.postgresql import Server
 from tests.processes import wait_for
 from tests.stack import Stack
@@ -200,3 +201,23 @@ def lab(running_lab: Lab) -> Iterator[Lab]:
     running_lab.stack.heal()
     yield running_lab
     running_lab.release()
+
+
+@pytest.fixture(scope="session")
+def running_rabbit_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    rabbitmq.needed()
+    with ExitStack() as ending:
+        lab = make_lab(tmp_path_factory.mktemp("rabbit-lab"), None, "rabbitmq")
+        ending.callback(lab.stack.close)
+        ending.callback(lab.truth.close)
+        lab.stack.start()
+        yield lab
+
+
+@pytest.fixture
+def rabbit_lab(running_rabbit_lab: Lab) -> Iterator[Lab]:
+    """As `lab`, with RabbitMQ."""
+    running_rabbit_lab.release()
+    running_rabbit_lab.stack.heal()
+    yield running_rabbit_lab
+    running_rabbit_lab.release()
