@@ -6,13 +6,9 @@ it decides what arrives, when, how often, and at which instruction a process die
 sweeper's count of ticks, which goes on only when a test says so: nothing here waits.
 """
 
-import base64
-import json
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +16,6 @@ from typing import Any
 import pytest
 from celery import Celery
 from celery.app.trace import build_tracer
-from kombu.transport import memory
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
@@ -29,22 +24,17 @@ import tasks.engine
 import tasks.node.node
 import tasks.reports
 import tasks.sweep
-from config.celery import celery_config
 from config.routing import CONTROL, EVENTS, NODE_PREFIX, SCHEDULER, SWEEP, node_queue
 from config.settings import Settings, load
-from db import database_app, db, journal, transactions
+from db import database_app, journal, transactions
 from db.models import Base, Clock, Flow, FlowStep, Residue, Volume, new_id, utcnow
 from db.models.flow import UNFINISHED
-from drivers.fake_faults import write_faults
-from drivers.fake_store import FileStore
 from tasks import dispatch
 from tasks.app import make_celery
 from tasks.engine import Engine
-from tasks.node import inventory, report, residue, volume
-from tasks.node.app import make_node
-from tasks.node.ledger import Begin, Ledger, Work
-from tasks.node.report import Reporter
+from tests.broker import Broker, Delivery
 from tests.invariants import check
+from tests.storage_node import StorageNode, WatchedLedger
 
 PROJECT = "demo"
 MOST_TICKS = 80
@@ -53,55 +43,6 @@ MOST_TICKS = 80
 
 class Killed(BaseException):
     """The process that ran this line is dead."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A message as it came out of a queue; `payload` is what the broker holds."""
-
-    queue: str
-    payload: dict[str, Any]
-
-    @property
-    def task(self) -> str:
-        return str(self.payload["headers"]["task"])
-
-    @property
-    def body(self) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
-        """Arguments, and what Celery adds: the rest of the chain."""
-        args, kwargs, embedded = json.loads(base64.b64decode(self.payload["body"]))
-        return args, kwargs, embedded
-
-    @property
-    def message(self) -> dict[str, Any]:
-        args = self.body[0]
-        return dict(args[0]) if args else {}
-
-
-class Broker:
-    """The queues of `memory://`, which all apps of the process share, read by hand."""
-
-    def __init__(self) -> None:
-        memory.Channel.queues.clear()
-
-    def take(self, queue: str) -> Delivery | None:
-        """The oldest message of a queue."""
-        waiting = self._waiting(queue)
-        return Delivery(queue, waiting.popleft()) if waiting else None
-
-    def put(self, delivery: Delivery, *, front: bool = False) -> None:
-        """Give a message back."""
-        waiting = self._waiting(delivery.queue)
-        (waiting.appendleft if front else waiting.append)(delivery.payload)
-
-    def flush(self) -> None:
-        """The broker loses everything."""
-        for queue in list(memory.Channel.queues):
-            self._waiting(queue).clear()
-
-    def _waiting(self, queue: str) -> deque[dict[str, Any]]:
-        known = memory.Channel.queues.get(queue)
-        return known.queue if known is not None else deque()
 
 
 class Fault:
@@ -122,87 +63,6 @@ class Fault:
 
     def end(self, world: "World") -> None:
         """Everything has come to rest."""
-
-
-class Reports(Reporter):
-    """Reports when it is told to."""
-
-    def answer(self, tick: int) -> None:
-        super().answer(tick)
-        self.tell()
-
-    def tell(self) -> None:
-        """Send a report now."""
-        self._send(self.report())
-
-
-class StorageNode:
-    """One node: from `start` to `die` is an incarnation; ledger and storage outlive it."""
-
-    def __init__(self, world: "World", host: str, **options: Any) -> None:
-        self.world, self.host = world, host
-        self.folder = world.folder / host
-        self.folder.mkdir()
-        self.app: Celery | None = None
-        environ = {
-            "PATHS__DATA": str(self.folder),
-            "NODE__NAME": host,
-            "BROKER__URL": "memory://",
-            "BACKENDS__FAKE__DRIVER": "fake",
-            "BACKENDS__FAKE__STATE_FILE": str(self.folder / "objects"),
-            "BACKENDS__FAKE__FAULTS_FILE": str(self.folder / "faults.json"),
-            "BACKENDS__FAKE__OPERATION_TIMEOUT": "0.001",
-            **{f"BACKENDS__FAKE__{key.upper()}": str(value) for key, value in options.items()},
-        }
-        self.settings = load(environ={f"BREEZEBLOCK_{k}": v for k, v in environ.items()})
-        self.store = FileStore(self.folder / "objects")
-
-    def start(self) -> None:
-        """A new incarnation, which reports at once."""
-        self.app = Celery(self.host, set_as_current=False)
-        self.app.conf.update(celery_config(self.settings))
-        self.node = make_node(self.settings, self.app)
-        self.node.lock_wait = 0.02
-        self.node.open()
-        self.reports = Reports(self.app, self.node, "nova", 1.0)
-        volume.register(self.app, self.node)
-        residue.register(self.app, self.node)
-        inventory.register(self.app, self.node)
-        report.register(self.app, self.node, self.reports)
-        self.reports.tell()
-
-    def die(self) -> None:
-        """What it is doing, it does not finish."""
-        if self.app is not None:
-            self.app = None
-            self.node.close()
-
-    def restart(self) -> None:
-        """Die and come back."""
-        self.die()
-        self.start()
-
-    def lose_ledger(self) -> None:
-        """Die, and forget everything but what is stored."""
-        self.die()
-        for file in self.settings.node.ledger.parent.glob("ledger.db*"):
-            file.unlink()
-
-    def clean(self) -> None:
-        """Be up, with an empty back end that works."""
-        self.fail()
-        for name in self.objects():
-            self.store.drop(name)
-        if self.app is None:
-            self.start()
-
-    def fail(self, **table: list[dict[str, Any]]) -> None:
-        """Have the driver fail from now on; without arguments, work again."""
-        write_faults(self.folder / "faults.json", table)
-
-    def objects(self) -> dict[str, int]:
-        """What the back end really holds: sizes in GiB by name."""
-        return dict(self.store.items())
 
 
 class World:
@@ -256,7 +116,7 @@ class World:
 
     def add_node(self, host: str, **options: Any) -> StorageNode:
         """A node with one back end `fake`; `options` are those of its driver."""
-        node = self.nodes[host] = StorageNode(self, host, **options)
+        node = self.nodes[host] = StorageNode(self.folder, host, **options)
         node.start()
         return node
 
@@ -477,23 +337,6 @@ class World:
         return not open_flows and not open_residues
 
 
-class _WatchedLedger(Ledger):
-    """A ledger whose process may die around its writing."""
-
-    world: World
-
-    def begin(self, work: Work) -> Begin:
-        self.world.at("fence")
-        begun = super().begin(work)
-        self.world.at("fenced")
-        return begun
-
-    def finish(self, work: Work, outcome: str, reply: dict[str, Any]) -> None:
-        self.world.at("acted")
-        super().finish(work, outcome, reply)
-        self.world.at("recorded")
-
-
 def seams(world: World, patch: pytest.MonkeyPatch) -> None:
     """Let a world's faults into the engine and the ledger, and take the waiting out of retries.
 
@@ -526,5 +369,5 @@ def seams(world: World, patch: pytest.MonkeyPatch) -> None:
         patch.setattr(module, "retrying", lambda work: real_retrying(work, seconds=0.1))
     patch.setattr(journal, "write", write)
     patch.setattr(dispatch, "send", send)
-    watched = type("WatchedLedger", (_WatchedLedger,), {"world": world})
+    watched = type("Watched", (WatchedLedger,), {"at": world.at})
     patch.setattr(tasks.node.node, "Ledger", watched)

@@ -17,7 +17,8 @@ from api.errors import ApiError
 from db import journal, overrides
 from db.models import Flow
 from tasks.node.ledger import LedgerError
-from tests.harness import Delivery, Fault, Killed, World
+from tests.broker import Delivery
+from tests.harness import Fault, Killed, World
 
 CALLS = {"create": "create", "destroy": "delete", "extend": "extend"}
 
@@ -297,9 +298,15 @@ def database_error() -> Exception:
 
 def broker_error() -> Exception:
     """What kombu raises when the broker is out of reach."""
-    return BrokerError("injected")
+    error: Exception = BrokerError("injected")
+    return error
 
 
 def ledger_error() -> Exception:
     """What the ledger raises when its disk is full."""
     return LedgerError("injected: disk full")
+
+
+def defect() -> Exception:
+    """What nobody foresaw."""
+    return RuntimeError("injected")
