@@ -23,7 +23,8 @@ has ended, so it is gone for good, and cannot be in list 2. If it is, it is an o
 
 *Missing, or of another size*: a volume that is ready, owned by no flow and in no residue, in
 snapshots 1 and 2, with the same epoch. Every flow that takes a volume raises its epoch, so none had
-it in between, when list 2 was made: the object must be in that, with the volume's size.
+it in between, when list 2 was made: the object must be in that, with the volume's size (or, where
+an administrator called a growth off, up to what is still held for it in the pool).
 
 A back end that gave no whole list is left out of all this, and said to be. Those of a node that
 was declared gone (`node forget`) are not asked, and its volumes are left out.
@@ -283,7 +284,8 @@ def _objects(tx: Session, listing: Listing) -> Iterator[Difference]:
         if backend not in listing or not must_be or (backend, name) in left:
             continue
         held = listing[backend].get(name)
-        if held != row.size:
+        # A growth that an administrator called off may have happened: its capacity is still held.
+        if held is None or not row.size <= held <= max(row.size, row.allocated_gib):
             kind = Kind.MISSING_OBJECT if held is None else Kind.WRONG_SIZE
             found = NOTHING if held is None else f"{held} GiB"
             yield Difference(kind, backend, name, f"{row.size} GiB", found, row.epoch)
@@ -306,6 +308,7 @@ def _volumes(tx: Session) -> dict[tuple[str, str], Any]:
             Volume.host,
             Volume.generation,
             Volume.size,
+            Volume.allocated_gib,
             Volume.epoch,
             Volume.flow_id,
         ).where(Volume.host.is_not(None))
