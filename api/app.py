@@ -31,6 +31,7 @@ RESOURCES: tuple[str, ...] = (
     "api.flows",
     "api.nodes",
     "api.residues",
+    "api.dead_letters",
     "api.audits",
 )
 """Modules with a blueprint `blp`, served below /v3/{project_id} and, without project, /v3."""

@@ -70,6 +70,10 @@ class Client:
         """POST `body` to the resource at `path`."""
         return self._request("POST", path, body=body)
 
+    def delete(self, *path: str) -> dict[str, Any]:
+        """DELETE the resource at `path`."""
+        return self._request("DELETE", path)
+
     def _request(
         self,
         method: str,

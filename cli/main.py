@@ -14,6 +14,7 @@ COMMANDS = {
     "up": ("cli.up:up", "Run the whole service here, in the foreground."),
     "status": ("cli.status:status", "Show who is up, and the pools with their capacity."),
     "flow": ("cli.flow:flow", "List requests, or show the steps of one."),
+    "dead": ("cli.dead:dead", "List, replay or drop messages that no worker could work on."),
     "node": ("cli.node:node", "List storage nodes, drain one, or forget a lost one."),
     "audit": ("cli.audit:audit", "Compare the database with what the storage holds."),
     "api": ("cli.serve:api", "Run the API."),
