@@ -15,7 +15,7 @@ after it. A node step's function only says what the node is asked to do; None sk
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from config.routing import CONTROL
 from config.settings import Settings
@@ -49,6 +49,16 @@ class NodeOrder:
 
 Work = Callable[[Run], Results]
 Order = Callable[[Run], NodeOrder | None]
+
+
+class Parking(Protocol):
+    """What becomes of a resource while its flow is parked."""
+
+    def park(self, run: Run) -> None:
+        """Let go of it, with the status that tells of the wait."""
+
+    def resume(self, run: Run) -> bool:
+        """Take it again; False when something else has it, and the flow will not go on."""
 
 
 @dataclass(eq=False)
@@ -98,8 +108,8 @@ class FlowDefinition:
     admission   after this step the request is accepted: no refusal can reach the client
     retry_from  a node step that failed is undone back to this step and tried on another node
     pivot       from this step on the flow goes only forward; without its node it is parked
-    on_park     what the resource looks like meanwhile
-    on_resume   takes the resource again for a parked flow; False when something else has it
+    undo_clean_pivot  whether the pivot itself, failed with nothing done, is undone, not parked
+    parking     what becomes of the resource while the flow is parked
     """
 
     kind: str
@@ -107,8 +117,7 @@ class FlowDefinition:
     retry_from: str | None = None
     pivot: str | None = None
     undo_clean_pivot: bool = False
-    on_park: Callable[[Run], None] | None = None
-    on_resume: Callable[[Run], bool] | None = None
+    parking: Parking | None = None
     steps: list[Step] = field(default_factory=list)
 
     def step(self, queue: str = CONTROL) -> Callable[[Work], Step]:

@@ -298,8 +298,8 @@ class Engine:
         if decision.residue:
             _leave_residue(run, step, error, decision)
         if decision.action is Action.PARK:
-            if definition.on_park:
-                definition.on_park(run)
+            if definition.parking:
+                definition.parking.park(run)
             journal.end(flow, PARKED)
             return None
         if decision.action is Action.PROCEED:

@@ -254,7 +254,7 @@ def reopen(tx: Session, engine: Engine, residue: Residue) -> dispatch.Outgoing |
         return None
     definition = engine.definitions[flow.kind]
     run = Run(tx, flow, journal.results(tx, flow), engine.settings)
-    if definition.on_resume is None or not definition.on_resume(run):
+    if definition.parking is None or not definition.parking.resume(run):
         flow.state = SUPERSEDED
         capacity.settle(tx, residue)
         return None

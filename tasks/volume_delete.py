@@ -4,28 +4,24 @@ from db import residues
 from db.models import Node, Volume
 from db.models.pool import FORGOTTEN
 from db.overrides import fenced, remove_volume
-from db.transitions import AVAILABLE, DELETING, ERROR, ERROR_DELETING, NotFound, let_go, owned, take
+from db.transitions import (
+    DELETING,
+    ERROR,
+    ERROR_DELETING,
+    TRANSITIONS,
+    NotFound,
+    let_go,
+    owned,
+    take,
+)
 from tasks.definition import FlowDefinition, NodeOrder, Results, Run
-
-
-def park(run: Run) -> None:
-    """The node does not answer, or cannot: `error_deleting` until it can."""
-    volume = owned(run.tx, run.flow)
-    if volume is not None:
-        let_go(volume, ERROR_DELETING)
-
-
-def resume(run: Run) -> bool:
-    """Take the volume again, if nothing else has taken it meanwhile."""
-    volume = run.tx.get(Volume, run.flow.resource_id, with_for_update=True)
-    if volume is None or volume.flow_id is not None or volume.status != ERROR_DELETING:
-        return False
-    volume.status, volume.flow_id = DELETING, run.flow.id
-    return True
-
+from tasks.parking import VolumeParking
 
 delete_volume = FlowDefinition(
-    "volume.delete", admission="extract", pivot="destroy", on_park=park, on_resume=resume
+    "volume.delete",
+    admission="extract",
+    pivot="destroy",
+    parking=VolumeParking(ERROR_DELETING, DELETING),
 )
 
 
@@ -46,7 +42,7 @@ def restore_status(run: Run) -> Results:
     volume = owned(run.tx, run.flow)
     if volume is not None:
         previous = run.ctx["previous_status"]
-        let_go(volume, previous if previous in (AVAILABLE, ERROR) else ERROR)
+        let_go(volume, previous if TRANSITIONS["delete"].permits(previous) else ERROR)
     return None
 
 

@@ -12,32 +12,15 @@ from db.transitions import (
     take,
 )
 from tasks.definition import FlowDefinition, NodeOrder, Results, Run
+from tasks.parking import VolumeParking
 from tasks.refusals import Refused
-
-
-def park(run: Run) -> None:
-    """The node does not answer, or cannot grow it now: `error_extending` until it can."""
-    volume = owned(run.tx, run.flow)
-    if volume is not None:
-        let_go(volume, ERROR_EXTENDING)
-
-
-def resume(run: Run) -> bool:
-    """Take the volume again, if nothing else has taken it meanwhile."""
-    volume = run.tx.get(Volume, run.flow.resource_id, with_for_update=True)
-    if volume is None or volume.flow_id is not None or volume.status != ERROR_EXTENDING:
-        return False
-    volume.status, volume.flow_id = EXTENDING, run.flow.id
-    return True
-
 
 extend_volume = FlowDefinition(
     "volume.extend",
     admission="quota_commit",
     pivot="extend",
     undo_clean_pivot=True,
-    on_park=park,
-    on_resume=resume,
+    parking=VolumeParking(ERROR_EXTENDING, EXTENDING),
 )
 
 
