@@ -136,3 +136,17 @@ def test_a_project_sees_its_own_flows_only(basic_app: Flask) -> None:
     fault(ann.get(f"/flows/{others}"), 404, "itemNotFound")
     fault(ann.get(f"/flows?marker={others}"), 404, "itemNotFound")
     assert root.get(f"/flows/{others}").status_code == 200
+
+
+@pytest.mark.parametrize("action", ["retry", "cancel"])
+def test_a_flow_that_has_ended_is_left_alone(admin: Caller, action: str) -> None:
+    flow_id = rows.flow(state="succeeded")
+    answer = admin.post(f"/flows/{flow_id}/action", json={action: {}})
+    assert "succeeded" in fault(answer, 409, "conflictingRequest")
+    answer = admin.post(f"/flows/{new_id()}/action", json={action: {}})
+    fault(answer, 404, "itemNotFound")
+
+
+@pytest.mark.parametrize("body", [{}, {"retry": {}, "cancel": {}}, {"stop": {}}, {"retry": None}])
+def test_what_is_no_action_on_a_flow_is_refused(admin: Caller, body: dict[str, Any]) -> None:
+    fault(admin.post(f"/flows/{rows.flow()}/action", json=body), 400, "badRequest")
