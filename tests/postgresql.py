@@ -1,4 +1,4 @@
-"""A private PostgreSQL server from the system's binaries, for the tests of one session."""
+"""Private PostgreSQL servers from the system's binaries."""
 
 import contextlib
 import itertools
@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,52 @@ from tests.processes import Running, free_ports, wait_for
 _COUNTER = itertools.count(1)
 
 
-@dataclass(frozen=True, slots=True)
 class Server:
-    """A server on loopback; each test makes databases of its own there."""
+    """A server on loopback, not started yet; each test makes databases of its own in it."""
 
-    port: int
-    process: Running = field(repr=False)
+    def __init__(self, binaries: Path, folder: Path) -> None:
+        (self.port,) = free_ports(1)
+        self._folder, self._user = folder, _unprivileged(folder)
+        words = [str(binaries / "initdb"), "-D", str(folder / "data"), "-U", "breezeblock"]
+        words += ["-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
+        subprocess.run(
+            words, cwd=folder, capture_output=True, timeout=120, check=True, **self._user
+        )
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "port": self.port,
+            "unix_socket_directories": folder,
+            "max_connections": 300,
+            # Processes are killed here, but never the kernel: what was written is still there.
+            "fsync": "off",
+        }
+        settings = [word for key, value in options.items() for word in ("-c", f"{key}={value}")]
+        self._command = [str(binaries / "postgres"), "-D", str(folder / "data"), *settings]
+        self._running: Running | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        log = self._folder / "log"
+        self._running = Running(self._command, log, cwd=self._folder, **self._user)
+        wait_for(self._answers, 60, "PostgreSQL")
+
+    def kill(self) -> None:
+        """End it as a crash does."""
+        assert self._running is not None
+        self._running.kill()
+
+    def end(self) -> None:
+        """End it, in whatever state it is."""
+        if self._running is not None:
+            self._running.end()
+
+    def _answers(self) -> bool:
+        assert self._running is not None
+        assert self._running.alive, self._running.log.read_text()
+        with contextlib.suppress(psycopg.OperationalError):
+            self.connect().close()
+            return True
+        return False
 
     def url(self, database: str) -> str:
         """As the setting database.url wants it."""
@@ -48,57 +87,31 @@ class Server:
                 connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
-@pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[Server]:
-    """A server that keeps its files in a folder of its own, and skips where there is none."""
-    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
-    found = binaries[-1] if binaries else shutil.which("postgres")
+@contextlib.contextmanager
+def private_server() -> Iterator[Server]:
+    """A server that runs, with its files in a folder of its own; skips where there is none."""
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    found = installed[-1] if installed else shutil.which("postgres")
     if found is None:
         pytest.skip("needs PostgreSQL (apt: postgresql)")
     # pytest's own folders are closed to the account that the server runs under
     folder = Path(tempfile.mkdtemp(prefix="breezeblock-postgresql-"))
     try:
-        with _serving(Path(found).parent, folder) as server:
+        server = Server(Path(found).parent, folder)
+        try:
+            server.start()
             yield server
+        finally:
+            server.end()
     finally:
         shutil.rmtree(folder)
 
 
-@contextlib.contextmanager
-def _serving(binaries: Path, folder: Path) -> Iterator[Server]:
-    user = _unprivileged(folder)
-    data, (port,) = folder / "data", free_ports(1)
-    words = [str(binaries / "initdb"), "-D", str(data), "-U", "breezeblock", "-A", "trust"]
-    words += ["-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
-    made = subprocess.run(
-        words, cwd=folder, capture_output=True, text=True, timeout=120, check=False, **user
-    )
-    assert made.returncode == 0, made.stderr
-    options = {
-        "listen_addresses": "127.0.0.1",
-        "port": port,
-        "unix_socket_directories": folder,
-        "max_connections": 300,
-        # Processes are killed here, but never the kernel: what was written is still there.
-        "fsync": "off",
-    }
-    settings = [word for key, value in options.items() for word in ("-c", f"{key}={value}")]
-    command = [str(binaries / "postgres"), "-D", str(data), *settings]
-    running = Running(command, folder / "log", cwd=folder, **user)
-    server = Server(port, running)
-    try:
-        wait_for(lambda: _answers(server), 60, "PostgreSQL")
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[Server]:
+    """One that every test may use, and none may stop."""
+    with private_server() as server:
         yield server
-    finally:
-        running.stop()
-
-
-def _answers(server: Server) -> bool:
-    assert server.process.alive, server.process.log.read_text()
-    with contextlib.suppress(psycopg.OperationalError):
-        server.connect().close()
-        return True
-    return False
 
 
 def _unprivileged(folder: Path) -> dict[str, Any]:

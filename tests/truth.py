@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from sqlalchemy import Engine, create_engine, select
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
 
 from config.settings import load
 from db.models import Clock, Flow, QuotaUsage, Residue, Volume
@@ -24,7 +25,8 @@ class Truth:
     def __init__(self, database: str, nodes: Iterable[str], objects_of: Objects) -> None:
         # the settings know which driver an URL of the product means
         url = load(environ={"BREEZEBLOCK_DATABASE__URL": database}).database.url
-        self._engine: Engine = create_engine(url)
+        # a connection of its own each time: the server may have been killed since the last
+        self._engine: Engine = create_engine(url, poolclass=NullPool)
         self._nodes, self._objects_of = tuple(nodes), objects_of
 
     def close(self) -> None:
