@@ -37,9 +37,15 @@ class Consumer(celery_consumer.Consumer):
 
         def receive(delivery: Delivery) -> Any:
             try:
-                contents(delivery)
+                name, called = contents(delivery)
             except NoTaskError as error:
                 return self._park(delivery, str(error))
+            task = self.app.tasks.get(name)
+            try:
+                if task is not None:
+                    task.__header__(*called["args"], **called["kwargs"])
+            except TypeError as error:
+                return self._park(delivery, f"{name} cannot be called so: {error}")
             return handle(delivery)
 
         return receive

@@ -12,7 +12,7 @@ class UnintelligibleError(ValueError):
     """The message cannot be understood by this version of the receiver."""
 
 
-def understood(message: object, **kinds: type) -> dict[str, Any]:
+def understood(message: object, /, **kinds: type) -> dict[str, Any]:
     """`message` itself, an object of this version that has these keys, of these types.
 
     Whatever else is in it is not looked at, so that a newer sender may add to it. Raises

@@ -32,6 +32,7 @@ def control_task(
     name: str,
     in_context: InContext,
     work: Callable[[Task, Any], Any],
+    /,
     *,
     throws: tuple[type[Exception], ...] = (),
     **kinds: type,
@@ -42,11 +43,11 @@ def control_task(
     as a dead letter, and its chain ends.
     """
 
-    def body(task: Task, *args: Any) -> Any:
+    def body(task: Task, message: Any) -> Any:
         try:
-            message = understood(args[0] if len(args) == 1 else args, **kinds)
+            understood(message, **kinds)
         except UnintelligibleError as error:
-            parcel = pack_call(task, list(args), str(error))
+            parcel = pack_call(task, [message], str(error))
             task.request.chain = None
             in_context(lambda: dead_letters.keep(parcel))
             return {"ended": "parked", "reason": parcel["reason"]}

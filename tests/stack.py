@@ -88,7 +88,9 @@ class Stack:
                 wait_for(self._broker_answers, 60, doing="broker")
 
     def _broker_answers(self) -> bool:
-        return (rabbitmq if self._has_rabbitmq else broker).answers(self.broker_url)
+        if self._has_rabbitmq:
+            return rabbitmq.answers(self.broker_url)
+        return broker.answers(self.broker_url)
 
     def kill(self, *names: str) -> None:
         """End parts as a crash does, all at the same moment."""

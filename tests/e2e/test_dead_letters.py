@@ -1,0 +1,130 @@
+"""What no worker can work on is kept, shown and replayed, whichever the broker."""
+
+import json
+from typing import Any
+
+from celery import Celery
+
+from config.celery import make_app
+from config.routing import CONTROL, DEAD, EVENTS, SCHEDULER
+from config.settings import load
+from tests import rabbitmq
+from tests.e2e.conftest import Lab
+from tests.processes import wait_for
+
+FUTURE = {
+    "v": 99,
+    "flow": "f",
+    "kind": "volume.create",
+    "epoch": 1,
+    "ctx": {},
+    "password": "s3cr3t",
+}
+NODE = "node.node1"
+
+
+def test_every_worker_keeps_what_it_cannot_work_on(lab: Lab, project: str) -> None:
+    keeps_everything(lab, project)
+
+
+def test_on_rabbitmq_every_worker_keeps_what_it_cannot_work_on(
+    rabbit_lab: Lab, project: str
+) -> None:
+    keeps_everything(rabbit_lab, project)
+
+
+def test_what_rabbitmq_gives_up_is_kept_and_can_be_replayed(rabbit_lab: Lab) -> None:
+    stack = rabbit_lab.stack
+    drop_all(rabbit_lab)
+    stack.kill("node1")
+    sent = {"v": 1, "tick": 7, "flow": "given up"}
+    app_on(rabbit_lab).send_task("volume.create.destroy", args=[sent], queue=NODE, chain=[])
+    with rabbitmq.channel(stack.broker_url) as at:
+        message = wait_for(lambda: next_about(at, "given up"))
+        at.basic_reject(message.delivery_tag, requeue=False)
+        (letter,) = wait_for(lambda: letters(rabbit_lab), doing="a dead letter")
+        assert (letter["task"], letter["queue"]) == ("volume.create.destroy", NODE)
+        assert letter["reason"] == "rejected by a worker"
+        assert rabbitmq.waiting(stack.broker_url, DEAD) == 0
+        replayed = stack.call("POST", f"/dead-letters/{letter['id']}/action", {"replay": {}})
+        assert replayed.status_code == 202, replayed.text
+        again = wait_for(lambda: next_about(at, "given up"), doing="the message")
+        assert json.loads(again.body)[0] == [sent]
+    assert letters(rabbit_lab) == []
+
+
+def keeps_everything(lab: Lab, project: str) -> None:
+    drop_all(lab)
+    app = app_on(lab)
+    for queue in (CONTROL, SCHEDULER, EVENTS, NODE):
+        app.send_task("volume.levitate.up", args=[FUTURE], queue=queue)
+    tasks = {CONTROL: "volume.create.extract", NODE: "volume.create.create"}
+    for queue, task in tasks.items():
+        app.send_task(task, args=[FUTURE], queue=queue)
+        app.send_task(task, args=[1, 2], queue=queue)
+    task_headers = {"task": "volume.create.extract", "id": "1"}
+    for queue in (CONTROL, NODE):
+        publish(app, queue, b"\xff{", task_headers, "application/json", "utf-8")
+        publish(app, queue, b"5", task_headers, "application/json", "utf-8")
+        publish(app, queue, b"\x80\x04N.", task_headers, "application/x-python-serialize", "binary")
+        publish(app, queue, b"\x80 anything", {}, "image/png", "binary")
+    expected = 4 + 4 + 8
+
+    def kept() -> list[dict[str, Any]]:
+        found = letters(lab)
+        return found if len(found) >= expected else []
+
+    found = wait_for(kept, 20, f"{expected} dead letters, there are {len(letters(lab))}")
+
+    assert len(found) == expected
+    about = sorted((one["queue"], one["task"]) for one in found)
+    for queue in (CONTROL, SCHEDULER, EVENTS, NODE):
+        assert (queue, "volume.levitate.up") in about
+    for queue, task in tasks.items():
+        assert (queue, task) in about
+    reasons = " ".join(one["reason"] for one in found)
+    for words in ("version 99 is not known", "has no such task", "decode", "names no task"):
+        assert words in reasons
+    for one in found:
+        shown = lab.stack.call("GET", f"/dead-letters/{one['id']}")
+        assert "s3cr3t" not in shown.text
+        assert "gAROLg" not in shown.text  # base64 of a body that nobody can read
+    # and the workers that met them go on
+    volume = lab.stack.create(project)
+    lab.stack.wait_for_status(volume, "available", project)
+    drop_all(lab)
+
+
+def app_on(lab: Lab) -> Celery:
+    """An application that sends to the lab's broker as any other part does."""
+    return make_app("tests", load(environ={"BREEZEBLOCK_BROKER__URL": lab.stack.broker_url}))
+
+
+def publish(
+    app: Celery, queue: str, body: bytes, headers: dict[str, str], kind: str, encoding: str
+) -> None:
+    """Something that is no message of a task."""
+    with app.producer_or_acquire() as producer:
+        producer.publish(
+            body, routing_key=queue, headers=headers, content_type=kind, content_encoding=encoding
+        )
+
+
+def letters(lab: Lab) -> list[dict[str, Any]]:
+    answer = lab.stack.call("GET", "/dead-letters")
+    assert answer.ok, answer.text
+    return list(answer.json()["dead_letters"])
+
+
+def drop_all(lab: Lab) -> None:
+    for letter in letters(lab):
+        assert lab.stack.call("DELETE", f"/dead-letters/{letter['id']}").status_code == 204
+
+
+def next_about(at: Any, words: str) -> Any:
+    """The next message in the node's queue with these words; others, such as pings, are lost."""
+    while (message := at.basic_get(NODE)) is not None:
+        if words in str(message.body):
+            return message
+        at.basic_ack(message.delivery_tag)
+    return None
