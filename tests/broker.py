@@ -38,10 +38,13 @@ class Broker:
     def __init__(self) -> None:
         memory.Channel.queues.clear()
 
-    def take(self, queue: str) -> Delivery | None:
+    def holds(self, queue: str) -> bool:
+        """Whether a queue has a message."""
+        return bool(self._waiting(queue))
+
+    def take(self, queue: str) -> Delivery:
         """The oldest message of a queue."""
-        waiting = self._waiting(queue)
-        return Delivery(queue, waiting.popleft()) if waiting else None
+        return Delivery(queue, self._waiting(queue).popleft())
 
     def put(self, delivery: Delivery, *, front: bool = False) -> None:
         """Give a message back."""

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ class World:
         self.nodes: dict[str, StorageNode] = {}
         self.faults: list[Fault] = []
         self.trail: list[str] = []
-        self._tracers: dict[tuple[int, str], Any] = {}
+        self.choose: Callable[[list[str]], str] = itemgetter(0)
         self._running = threading.local()
 
     def keep(self) -> None:
@@ -94,6 +95,7 @@ class World:
         """Go back to what was kept: quicker than a new world. Works on any database."""
         self.faults.clear()
         self.trail.clear()
+        self.choose = itemgetter(0)
         self.broker.flush()
         with self.writing() as tx:
             for table, _ in reversed(self._kept):
@@ -290,10 +292,8 @@ class World:
 
     def _next(self) -> Delivery | None:
         queues = (EVENTS, CONTROL, SCHEDULER, SWEEP, *(node_queue(host) for host in self.nodes))
-        for queue in queues:
-            if self._consumer(queue) and (delivery := self.broker.take(queue)):
-                return delivery
-        return None
+        waiting = [q for q in queues if self.broker.holds(q) and self.consumed(q)]
+        return self.broker.take(self.choose(waiting)) if waiting else None
 
     def consumed(self, queue: str) -> bool:
         """Whether somebody takes messages out of a queue."""

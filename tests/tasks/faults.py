@@ -72,7 +72,7 @@ class Double(Aimed):
 class Late(Aimed):
     """It comes once more when everything has ended."""
 
-    copy: Delivery
+    copy: Delivery | None = None
 
     def message(self, world: World, delivery: Delivery) -> bool:
         if self.hits(delivery):
@@ -80,7 +80,8 @@ class Late(Aimed):
         return False
 
     def end(self, world: World) -> None:
-        world.execute(self.copy)
+        if self.copy is not None:
+            world.execute(self.copy)
 
 
 class Overtaken(Aimed):
@@ -236,7 +237,7 @@ class Hang(Aimed):
                 node.start()
 
     def end(self, world: World) -> None:
-        while self.sweeps > 0:
+        while self.hung is not None and self.sweeps > 0:
             world.tick()
 
 

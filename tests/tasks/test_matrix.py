@@ -66,7 +66,7 @@ ENDS: dict[tuple[str, str], Seen] = {
 """What the user sees of the volume: status, size, whether it has a place. Else there is none."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Case:
     """One task, what makes its flow come there, what breaks there, and how it must end."""
 
@@ -78,7 +78,7 @@ class Case:
     end: str
     chosen: bool = True
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return f"{self.task}-{self.turn}-{self.name}"
 
 
