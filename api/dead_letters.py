@@ -121,5 +121,5 @@ def _content(message: dict[str, Any]) -> dict[str, Any]:
     return {
         "queue": message.get("queue", ""),
         "content_type": message.get("content_type", ""),
-        "bytes": len(message.get("body", "")) * 3 // 4,
+        "bytes": len(message.get("body", "").rstrip("=")) * 3 // 4,
     }

@@ -7,6 +7,7 @@ from db.models import (
     Backend,
     Base,
     Clock,
+    DeadLetter,
     Flow,
     FlowStep,
     Node,
@@ -137,3 +138,16 @@ def two_nodes() -> None:
     node("node1", answered_tick=95)
     node("node2", answered_tick=60, availability_zone="east")
     answered("scheduler", 99)
+
+
+def letter(minute: int = 0, **columns: Any) -> str:
+    """A dead letter of `minute` minutes after START; returns its id."""
+    values = {
+        "id": new_id(),
+        "task": "volume.create.extract",
+        "reason": "version 2 is not known",
+        "message": {"queue": "control", "args": [{"v": 2}], "kwargs": {}, "chain": []},
+        "created_at": START + timedelta(minutes=minute),
+    } | columns
+    add(DeadLetter(**values))
+    return str(values["id"])

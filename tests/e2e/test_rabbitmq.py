@@ -2,7 +2,9 @@
 
 import shutil
 import time
+from contextlib import suppress
 
+import requests
 from celery import Celery
 
 from config.celery import make_app
@@ -11,6 +13,7 @@ from config.settings import load
 from tests import rabbitmq
 from tests.e2e.conftest import NODES, Lab
 from tests.processes import wait_for
+from tests.stack import FLOWER_LOGIN
 
 OURS = (CONTROL, SCHEDULER, EVENTS, SWEEP, *map(node_queue, NODES))
 
@@ -110,3 +113,20 @@ def test_a_message_that_comes_twice_has_one_effect(rabbit_lab: Lab, project: str
     stack.wait_for_status(volume, "available", project)
     rabbit_lab.truth.settled()
     assert rabbit_lab.holds(volume) == {f"node1/volume-{volume}"}
+
+
+def test_flower_shows_the_workers_and_their_tasks(rabbit_lab: Lab, project: str) -> None:
+    stack = rabbit_lab.stack
+    stack.start("flower")
+    flower = f"http://127.0.0.1:{stack.flower_port}"
+
+    def shown() -> set[str]:
+        with suppress(requests.ConnectionError):
+            answer = requests.get(f"{flower}/api/tasks", auth=FLOWER_LOGIN, timeout=5)
+            if answer.ok:
+                stack.wait_for_status(stack.create(project), "available", project)
+            return {task["name"] for task in answer.json().values()} if answer.ok else set()
+        return set()
+
+    wanted = {"volume.create.extract", "volume.create.schedule", "volume.create.create"}
+    wait_for(lambda: wanted <= shown(), 20, "a create in Flower")
