@@ -1,0 +1,80 @@
+"""How processes meet the broker."""
+
+import time
+
+import pytest
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from config.broker import PatientConnection, declared
+from config.celery import make_app, transport_options
+from config.routing import CONTROL, DEAD, SWEEP, node_queue, route
+from config.settings import Settings, load
+
+
+def settings(url: str) -> Settings:
+    return load(environ={"BREEZEBLOCK_BROKER__URL": url})
+
+
+@pytest.fixture
+def app() -> Celery:
+    return make_app("test", settings("amqp://guest:guest@127.0.0.1:1//"))
+
+
+def test_a_queue_is_declared_alike_by_who_names_it_and_by_who_has_it_configured(
+    app: Celery,
+) -> None:
+    for name in (CONTROL, SWEEP, node_queue("a")):
+        queue = app.amqp.queues[name]
+        assert queue.queue_arguments == declared(name).queue_arguments
+        assert (queue.name, queue.routing_key, queue.exchange.name) == (name, name, "")
+        assert queue.durable
+
+
+def test_only_what_is_worth_keeping_has_dead_letters() -> None:
+    assert declared(node_queue("a")).queue_arguments["x-dead-letter-routing-key"] == DEAD
+    for name in (SWEEP, DEAD):
+        arguments = declared(name).queue_arguments
+        assert arguments["x-queue-type"] == "quorum"
+        assert "x-dead-letter-routing-key" not in arguments
+
+
+@pytest.mark.parametrize("scheme", ["amqp", "amqps"])
+def test_rabbitmq_confirms_every_message(scheme: str) -> None:
+    assert transport_options(settings(f"{scheme}://u:p@broker/vhost"))["confirm_publish"] is True
+
+
+def test_redis_is_told_nothing_of_rabbitmq() -> None:
+    options = transport_options(settings("rediss://broker:6380/1"))
+    assert "confirm_publish" not in options
+    assert options["visibility_timeout"] == 3600
+
+
+def test_a_router_waits_for_a_confirmation_however_the_queue_was_chosen() -> None:
+    for options in ({}, {"queue": "q"}):
+        for args in ((), ({"node": "a"},)):
+            assert route("task", args, options=options)["confirm_timeout"] > 0
+    assert route("task", ({"node": "a"},))["queue"] == "node.a"
+    assert route("task", ({"node": None},))["queue"] == CONTROL
+    assert "queue" not in route("task", ({"node": "a"},), options={"queue": "q"})
+
+
+def test_pauses_between_two_tries_to_connect_stay_short() -> None:
+    connection = PatientConnection("redis://127.0.0.1:1/0")
+    pauses: list[float] = []
+
+    class EnoughError(Exception):
+        pass
+
+    def failed(_error: Exception, pause: float) -> None:
+        pauses.append(pause)
+        if time.monotonic() - since > 3:
+            raise EnoughError
+
+    since = time.monotonic()
+    with pytest.raises(EnoughError):
+        connection.ensure_connection(failed)
+    assert max(pauses) <= 2
+    assert pauses[0] < 1
+    with pytest.raises(OperationalError):
+        connection.ensure_connection(max_retries=1, interval_start=0)
