@@ -56,6 +56,10 @@ class Fault:
     def point(self, world: "World", point: str, delivery: Delivery) -> None:
         """A process has come to `point` while it runs `delivery`; may raise."""
 
+    def serves(self, queue: str) -> bool:
+        """Whether somebody takes the next message out of a queue."""
+        return True
+
     def killed(self, world: "World", delivery: Delivery) -> None:
         """The process that ran `delivery` is dead."""
 
@@ -297,7 +301,8 @@ class World:
 
     def consumed(self, queue: str) -> bool:
         """Whether somebody takes messages out of a queue."""
-        return self._consumer(queue) is not None
+        served = all(fault.serves(queue) for fault in self.faults)
+        return served and self._consumer(queue) is not None
 
     def _consumer(self, queue: str) -> Celery | None:
         if queue.startswith(NODE_PREFIX):

@@ -4,7 +4,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 import db
 from config.settings import load
 from tests.harness import World, seams
+from tests.postgresql import Server
 
 MEMORY = Path("/dev/shm")  # noqa: S108
 
@@ -53,8 +54,8 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
-@pytest.fixture(scope="session")
-def lasting_world(migrated: Path) -> Iterator[World]:
+@contextmanager
+def standing_world(more: dict[str, str], base: Path | None = None) -> Iterator[World]:
     """Two nodes, both up. On a RAM disk, where a flush costs nothing."""
     place = MEMORY if MEMORY.is_dir() else None
     with (
@@ -62,8 +63,9 @@ def lasting_world(migrated: Path) -> Iterator[World]:
         pytest.MonkeyPatch.context() as patch,
     ):
         folder = Path(name)
-        shutil.copy(migrated, folder / "breezeblock.db")
-        world = World(folder, environment(folder))
+        if base is not None:
+            shutil.copy(base, folder / "breezeblock.db")
+        world = World(folder, environment(folder) | more)
         seams(world, patch)
         for host in ("node1", "node2"):
             world.add_node(host)
@@ -74,9 +76,47 @@ def lasting_world(migrated: Path) -> Iterator[World]:
         world.close()
 
 
+@pytest.fixture(scope="session")
+def lasting_world(migrated: Path) -> Iterator[World]:
+    with standing_world({}, migrated) as world:
+        yield world
+
+
+@pytest.fixture(scope="session")
+def lasting_postgresql_world(postgresql_server: Server) -> Iterator[World]:
+    with postgresql_server.database() as url:
+        more = {"BREEZEBLOCK_DATABASE__URL": url}
+        db.upgrade(load(environ=more))
+        with standing_world(more) as world:
+            yield world
+
+
+def _anew(world: World, patch: pytest.MonkeyPatch) -> World:
+    seams(world, patch)
+    world.reset()
+    return world
+
+
 @pytest.fixture
-def world(lasting_world: World, monkeypatch: pytest.MonkeyPatch) -> World:
-    """An installation as if nothing had ever happened in it."""
-    seams(lasting_world, monkeypatch)
-    lasting_world.reset()
-    return lasting_world
+def sqlite_world(lasting_world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """An installation as if nothing had ever happened in it, on SQLite."""
+    return _anew(lasting_world, monkeypatch)
+
+
+@pytest.fixture
+def postgresql_world(lasting_postgresql_world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """The same on PostgreSQL."""
+    return _anew(lasting_postgresql_world, monkeypatch)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_world(request: pytest.FixtureRequest) -> World:
+    """Each of the two."""
+    found: World = request.getfixturevalue(f"{request.param}_world")
+    return found
+
+
+@pytest.fixture
+def world(sqlite_world: World) -> World:
+    """The one that is used unless a module says otherwise."""
+    return sqlite_world

@@ -1,14 +1,15 @@
 """The audit while the installation works, and while parts of it do not."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from config.routing import CONTROL, EVENTS, SCHEDULER, SWEEP, node_queue
-from db.models import Audit, AuditPart, utcnow
+from db.models import Audit, AuditPart, Volume, utcnow
 from db.models.audit import COLLECTING, CONFIRMING, DONE
 from tasks.audit import check
 from tasks.node import inventory
@@ -84,6 +85,59 @@ def test_a_busy_installation_has_no_difference(
     world.nodes["node1"].fail()
     world.settle()
     assert audits.audit(world) == [], world.story()
+
+
+Change = Callable[[World], None]
+
+
+def created(world: World) -> None:
+    world.create(3)
+
+
+def deleted(world: World) -> None:
+    world.delete(only_volume(world).id)
+
+
+def extended(world: World) -> None:
+    volume = only_volume(world)
+    world.extend(volume.id, volume.size + 3)
+
+
+def only_volume(world: World) -> Volume:
+    with world.reading() as tx:
+        return tx.scalars(select(Volume)).one()
+
+
+def change_behind_the_lists(world: World, meanwhile: Change) -> None:
+    """Have the lists made, then something else done, and only then compared."""
+    lists = []
+    while (delivery := world.run(lambda one: one.task == "audit.inventory")) is not None:
+        lists.append(world.broker.take(delivery.queue))
+    meanwhile(world)
+    world.run()
+    for delivery in lists:
+        world.broker.put(delivery)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(created, created), (extended, extended), (extended, deleted), (deleted, created)],
+)
+def test_what_happens_behind_a_list_is_no_difference(
+    world: World, first: Change, second: Change
+) -> None:
+    world.create(2)
+    world.settle()
+    audit_id = audits.begin(world)
+
+    change_behind_the_lists(world, first)
+    world.run(lambda _: audits.state(world, audit_id) == CONFIRMING)
+    change_behind_the_lists(world, second)
+    world.run()
+
+    assert audits.found(world, audit_id) == []
+    with world.reading() as tx:
+        assert tx.get_one(Audit, audit_id).round == 2, "the first look must have seen something"
 
 
 def test_a_node_that_is_down_is_said_to_be(world: World) -> None:

@@ -13,6 +13,12 @@ from tests.harness import World
 from tests.tasks.faults import Lose, NodeDies
 
 
+@pytest.fixture
+def world(any_world: World) -> World:
+    """On each database."""
+    return any_world
+
+
 def _lose_node_in(world: World, task: str) -> None:
     world.faults.append(NodeDies(task, "begin", back=-1))
 
