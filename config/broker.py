@@ -16,6 +16,11 @@ from config.routing import DEAD, SWEEP
 RECONNECT = {"interval_start": 0.2, "interval_step": 0.4, "interval_max": 2.0}
 """Seconds between two tries; kombu by itself ends up at thirty, long after a broker is back."""
 
+SHOWN = 240
+"""Characters of its arguments and of its result that a task carries about for people to read.
+
+They hold the flow, the volume and the epoch; to write out more takes a tenth of a create's time."""
+
 MOST_DELIVERIES = 20
 """Deliveries without an acknowledgement after which RabbitMQ gives a message up (4.0's default)."""
 
@@ -58,3 +63,4 @@ class Amqp(AMQP):
 
     Connection = PatientConnection
     queues_cls = Queues
+    argsrepr_maxsize = SHOWN

@@ -4,7 +4,7 @@ from typing import Any
 
 from celery import Celery
 
-from config.broker import RECONNECT, Amqp, declared
+from config.broker import RECONNECT, SHOWN, Amqp, declared
 from config.routing import CONTROL, EVENTS, SCHEDULER, SWEEP, route
 from config.settings import Settings
 
@@ -13,6 +13,7 @@ def make_app(name: str, settings: Settings, *, current: bool = False) -> Celery:
     """A Celery app on the configured broker, without a task; `current`: the process's own."""
     app = Celery(name, set_as_current=current, amqp=Amqp)
     app.conf.update(celery_config(settings))
+    app.Task.resultrepr_maxsize = SHOWN
     return app
 
 

@@ -71,13 +71,14 @@ def _forward_links(definition: FlowDefinition, position: int) -> tuple[tuple[str
 
 def _message(flow: Flow) -> Message:
     return {
-        "v": VERSION,
-        "flow": flow.id,
+        # In the order in which people need them: what Flower shows is cut short.
         "kind": flow.kind,
+        "resource": flow.resource_id,
+        "flow": flow.id,
         "epoch": flow.epoch,
         "request_id": flow.request_id,
-        "resource": flow.resource_id,
         "project": flow.project_id,
+        "v": VERSION,
         "ctx": {},
         "node": None,
         "op": None,
