@@ -171,10 +171,13 @@ def endpoints(settings: Settings, names: Collection[str]) -> list[str]:
     if "api" not in names:
         return lines
     root = f"http://{stack.authority(api.host, api.port)}"
-    cinder = f"{stack.tool('cinder')} --os-endpoint {root}/v3 " + (
-        "--os-auth-type noauth --os-project-id admin"
-        if api.auth == "noauth"
-        else "--os-auth-type http_basic --os-username <user> --os-project-id <project>"
+    # The cinder command has no option for HTTP basic, but sends what the endpoint's URL holds.
+    as_whom, project = (
+        ("", "admin") if api.auth == "noauth" else ("<user>:<password>@", "<project>")
+    )
+    cinder = (
+        f"{stack.tool('cinder')} --os-endpoint http://{as_whom}{root.removeprefix('http://')}/v3 "
+        f"--os-auth-type noauth --os-project-id {project}"
     )
     # the operator's commands ask the API of this machine, at its default port, unless told
     where = "" if api.port == ApiSettings().port else f" --url {root}"

@@ -124,7 +124,7 @@ def test_the_commands_to_try_are_for_what_runs() -> None:
         API__PORT=18000, API__HOST="::1", API__AUTH="http_basic", API__PASSWORD_FILE="u"
     )
     other = "\n".join(up.endpoints(load(environ=given), {"api"}))
-    assert "http://[::1]:18000/v3 --os-auth-type http_basic" in other
+    assert "http://<user>:<password>@[::1]:18000/v3 --os-auth-type noauth" in other
     assert "breezeblock status --url http://[::1]:18000" in other
     assert "Flower" not in other
     assert "cinder" not in "\n".join(up.endpoints(load(environ={}), {"node1"}))
