@@ -5,6 +5,7 @@ from typing import Any
 
 from celery import Celery
 
+from config.broker import MOST_DELIVERIES
 from config.celery import make_app
 from config.routing import CONTROL, DEAD, EVENTS, SCHEDULER
 from config.settings import load
@@ -51,6 +52,23 @@ def test_what_rabbitmq_gives_up_is_kept_and_can_be_replayed(rabbit_lab: Lab) -> 
         again = wait_for(lambda: next_about(at, "given up"), doing="the message")
         assert json.loads(again.body)[0] == [sent]
     assert letters(rabbit_lab) == []
+
+
+def test_a_message_with_which_workers_die_again_and_again_is_given_up(rabbit_lab: Lab) -> None:
+    stack = rabbit_lab.stack
+    drop_all(rabbit_lab)
+    stack.kill("node1")
+    app_on(rabbit_lab).send_task("volume.create.destroy", args=["poison"], queue=NODE)
+    times = 0
+    with rabbitmq.channel(stack.broker_url) as at:
+        while not letters(rabbit_lab):
+            if (message := next_about(at, "poison")) is not None:
+                times += 1
+                at.basic_reject(message.delivery_tag, requeue=True)
+    assert times == MOST_DELIVERIES + 1
+    (letter,) = letters(rabbit_lab)
+    assert letter["reason"].startswith(f"delivered {MOST_DELIVERIES} times")
+    drop_all(rabbit_lab)
 
 
 def keeps_everything(lab: Lab, project: str) -> None:
