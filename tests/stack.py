@@ -29,7 +29,7 @@ TEST_BROKER = "BREEZEBLOCK_TEST_BROKER"
 """Variable: the command of the system's server (redis-server), instead of the wheel's."""
 
 FAST = {
-    "API__ADMISSION_TIMEOUT": "4",
+    "API__ADMISSION_TIMEOUT": "6",
     "SWEEPER__INTERVAL": "0.3",
     "SWEEPER__MAX_BACKOFF_TICKS": "5",
     "NODE__REPORT_INTERVAL": "0.3",

@@ -37,7 +37,7 @@ def project() -> str:
     return f"p-{uuid.uuid4().hex[:12]}"
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="package", params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -79,7 +79,8 @@ def make_site(folder: Path, database: str | None) -> Site:
         }
         for node in ("node1", "node2")
     }
-    stack = Stack(folder, backends, database)
+    # nothing here is to be refused because a busy machine took its time
+    stack = Stack(folder, backends, database, {"API__ADMISSION_TIMEOUT": "30"})
 
     def files(node: str) -> dict[str, int]:
         here = (folder / node / "volumes").iterdir()
@@ -88,7 +89,7 @@ def make_site(folder: Path, database: str | None) -> Site:
     return Site(stack, Truth(stack.database, backends, files))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running_site(
     database: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
@@ -181,7 +182,7 @@ def make_lab(folder: Path, database: str | None, kind: Literal["redis", "rabbitm
     return Lab(stack, Truth(stack.database, NODES, objects))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running_lab(
     database: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Lab]:
@@ -203,7 +204,7 @@ def lab(running_lab: Lab) -> Iterator[Lab]:
     running_lab.release()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running_rabbit_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     rabbitmq.needed()
     with ExitStack() as ending:
