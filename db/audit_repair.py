@@ -182,8 +182,7 @@ def _give_back_volume(tx: Session, difference: AuditDifference) -> bool:
     error = {"type": "Superseded", "message": "an audit found that its volume is no longer its own"}
     journal.raise_epoch(tx, flow)
     quota.release(tx, flow.id)
-    if volume is None:
-        _leave_what_it_made(tx, flow)
+    _keep_what_it_made(tx, flow, volume)
     capacity.release(tx, flow.id)
     tx.execute(delete(Hold).where(Hold.flow_id == flow.id))
     journal.write(tx, flow, "supersede", "done", error=error)
@@ -192,14 +191,21 @@ def _give_back_volume(tx: Session, difference: AuditDifference) -> bool:
     return True
 
 
-def _leave_what_it_made(tx: Session, flow: Flow) -> None:
-    """A create whose row is gone may have its object: a residue takes that, and the claim."""
-    ctx = journal.results(tx, flow)
+def _keep_what_it_made(tx: Session, flow: Flow, volume: Volume | None) -> None:
+    """What a create has made, or makes yet, is its volume's, or else goes by a residue.
+
+    The claim goes with it. Without one nothing was made.
+    """
     if flow.kind != "volume.create" or capacity.claimed_pool(tx, flow.id) is None:
         return
+    ctx = journal.results(tx, flow)
     name = object_name(flow.resource_id, ctx["generation"])
+    here = "{node}@{backend}#{pool}".format_map(ctx)
+    if volume is not None and (volume.host, volume.object_name) == (here, name):
+        capacity.allocate(tx, flow.id, volume)
+        return
     op = _destroy(ctx["backend"], ctx["pool"], name, flow.payload["size_gib"])
-    residues.leave(tx, flow, ctx["node"], op, "an audit found no row of its volume")
+    residues.leave(tx, flow, ctx["node"], op, "an audit found no volume that it belongs to")
 
 
 def _locked_volume(tx: Session, volume_id: str) -> Volume | None:
