@@ -117,6 +117,8 @@ def _volumes(tx: Session, objects: Objects) -> list[str]:
         if volume.status in (AVAILABLE, ERROR_EXTENDING) and settled:
             if size != volume.size:
                 wrong.append(f"volume {volume.id}: {volume.size} GiB, but {size} on {host}")
+            if not (volume.provider_location or "").endswith(name):
+                wrong.append(f"volume {volume.id}: {name}, but {volume.provider_location}")
             if volume.allocated_gib != volume.size:
                 wrong.append(f"volume {volume.id}: {volume.allocated_gib} GiB allocated")
     return wrong

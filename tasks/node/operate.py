@@ -103,8 +103,9 @@ def carry_out(node: Node, work: Work, op: Operation) -> dict[str, Any] | Ended:
         )
     try:
         begin = node.ledger.begin(work)
-    except LedgerError as error:  # before any effect
-        return _reply(node, work, started, "clean", error=error)
+    except LedgerError as error:
+        # No effect yet, but no fence either: the same message, come again, might still have one.
+        return _reply(node, work, started, "unknown", error=error)
     match begin.verdict:
         case Verdict.GO:
             return _begun(node, work, op, started, unsettled=begin.unsettled)

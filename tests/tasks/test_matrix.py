@@ -153,8 +153,8 @@ def _end(definition: FlowDefinition, step: Step, turn: str, fault: str) -> str:
     if step.index == pivot:
         if fault in LOST_FOR_GOOD:
             return PARKED
-        untouched = fault in ("driver-clean", "ledger-full-before")
-        return UNDONE if untouched and definition.undo_clean_pivot else DONE
+        untouched = fault == "driver-clean" and definition.undo_clean_pivot
+        return UNDONE if untouched else DONE
     if fault == "defect" and (pivot is None or step.index < pivot):
         return UNTOUCHED if step.index <= _admission(definition) else UNDONE
     return DONE

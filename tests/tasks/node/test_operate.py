@@ -72,7 +72,7 @@ def test_without_its_ledger_a_node_does_nothing(node: Node, tmp_path: Path, host
     answer = carry_out(node, *order())
 
     assert not isinstance(answer, Ended)
-    assert (answer["outcome"], answer["error"]["type"]) == ("clean", "LedgerError")
+    assert (answer["outcome"], answer["error"]["type"]) == ("unknown", "LedgerError")
     assert held(node) == []
 
 
