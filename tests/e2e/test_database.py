@@ -67,7 +67,7 @@ def test_it_crashes_in_the_middle_of_many_creates(lab: Lab, server: Server, proj
     volumes = {row.id: row.status for row in lab.truth.volumes(project)}
     assert admitted <= volumes.keys()
     assert len(volumes) <= len(admitted) + answers.count(None)
-    assert set(volumes.values()) == {"available"}
+    assert set(volumes.values()) <= {"available"}
 
 
 def test_without_it_a_request_makes_nothing(lab: Lab, server: Server, project: str) -> None:
