@@ -8,7 +8,7 @@ from flask import Flask
 from kombu.exceptions import OperationalError as BrokerError
 from sqlalchemy import select, update
 
-from db.models import Audit, QuotaUsage, new_id, utcnow
+from db.models import Audit, Pool, QuotaUsage, new_id, utcnow
 from db.transactions import reading, writing
 from tasks.audit import check, repair, take_part
 from tests.api import rows
@@ -49,7 +49,7 @@ def test_an_audit_of_a_node_that_is_up_and_one_that_is_not(
 ) -> None:
     rows.two_nodes()
     with writing() as tx:  # node1 and node2 hold nothing, whatever the rows of the test say
-        tx.execute(update(rows.Pool).values(taken_gib=0, volumes=0))
+        tx.execute(update(Pool).values(taken_gib=0, volumes=0))
     orphan = f"volume-{new_id()}"
 
     begun = begin(admin)
