@@ -5,6 +5,7 @@ arguments; messages go through the anonymous exchange. So a broker that was empt
 needs nothing but to be there. Redis knows no queue arguments and ignores them.
 """
 
+from contextlib import suppress
 from typing import Any
 
 from celery.app.amqp import AMQP
@@ -48,6 +49,15 @@ class PatientConnection(Connection):
         """As kombu's, with shorter pauses."""
         super().ensure_connection(*args, **{**RECONNECT, **options})
         return self
+
+    def maybe_close_channel(self, channel: Any) -> None:
+        """As kombu's, which lets a connection error pass.
+
+        On Redis a channel that holds messages fails in another way if its connection was given up
+        before, and a worker would end because its broker was away.
+        """
+        with suppress(AttributeError):
+            super().maybe_close_channel(channel)
 
 
 class Queues(CeleryQueues):

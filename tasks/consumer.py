@@ -46,6 +46,8 @@ class Consumer(celery_consumer.Consumer):
                     task.__header__(*called["args"], **called["kwargs"])
             except TypeError as error:
                 return self._park(delivery, f"{name} cannot be called so: {error}")
+            delivery.ack_log_error = _forgiving(delivery.ack_log_error)
+            delivery.reject_log_error = _forgiving(delivery.reject_log_error)
             return handle(delivery)
 
         return receive
@@ -73,3 +75,19 @@ class Consumer(celery_consumer.Consumer):
         else:
             # only now: a death before this line brings the message again
             delivery.ack_log_error(log, self.connection_errors)
+
+
+def _forgiving(settle: Callable[..., None]) -> Callable[..., None]:
+    """`settle`, unless the connection that its message came over is gone.
+
+    A task that ends after its worker has connected anew cannot acknowledge: the message comes
+    again, and has no effect. On Redis kombu fails there in a way that would end the worker.
+    """
+
+    def attempt(*args: Any, **options: Any) -> None:
+        try:
+            settle(*args, **options)
+        except AttributeError:
+            log.warning("not acknowledged: its connection is gone")
+
+    return attempt

@@ -1,15 +1,20 @@
 """How processes meet the broker."""
 
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from celery import Celery
+from kombu import Consumer, Exchange, Queue
 from kombu.exceptions import OperationalError
 
+from cli import broker
 from config.broker import PatientConnection, declared
 from config.celery import make_app, transport_options
 from config.routing import CONTROL, DEAD, SWEEP, node_queue, route
 from config.settings import Settings, load
+from tests.processes import Running, free_ports, wait_for
 
 
 def settings(url: str) -> Settings:
@@ -78,3 +83,35 @@ def test_pauses_between_two_tries_to_connect_stay_short() -> None:
     assert pauses[0] < 1
     with pytest.raises(OperationalError):
         connection.ensure_connection(max_retries=1, interval_start=0)
+
+
+def test_a_connection_that_holds_messages_is_closed_when_its_broker_has_gone(
+    tmp_path: Path,
+) -> None:
+    """What a worker does in that case; kombu's own connection raises AttributeError."""
+    (port,) = free_ports(1)
+    url = f"redis://127.0.0.1:{port}/0"
+    server = Running(broker.command(url, tmp_path), tmp_path / "log")
+    wait_for(lambda: broker.answers(url))
+    connection = PatientConnection(url)
+    taken = []
+    with connection.Producer() as producer:
+        queue = declared(CONTROL)
+        producer.publish({}, routing_key=CONTROL, declare=[queue])
+        consumer = connection.Consumer(
+            [queue], callbacks=[lambda _, message: taken.append(message)]
+        )
+        consumer.consume()
+        broadcasts = Queue("b", Exchange("b", "fanout"), auto_delete=True)
+        remote_control = Consumer(connection.channel(), [broadcasts], callbacks=[print])
+        remote_control.consume()
+        connection.drain_events(timeout=5)
+        with suppress(TimeoutError):  # and now it waits for the next one
+            connection.drain_events(timeout=0.2)
+    server.end()
+
+    connection.collect()
+    connection.close()
+
+    assert len(taken) == 1
+    assert not connection.connected
