@@ -178,8 +178,8 @@ def _error(error: dict[str, Any] | None) -> dict[str, Any] | None:
     """An error as the asker may see it: a tenant learns the reason, but of no host or path."""
     if error is None or current().is_admin:
         return without_secrets(error)  # type: ignore[no-any-return]  # a dict stays a dict
-    tenants = error.get("type") in ("Refused", "Cancelled", "Superseded")
-    message = error.get("public") or (error.get("message") if tenants else None)
+    theirs = error.get("status", 500) < 500 or error.get("type") in ("Cancelled", "Superseded")
+    message = error.get("public") or (error.get("message") if theirs else None)
     return {
         "type": error.get("type"),
         "status": error.get("status"),

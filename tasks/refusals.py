@@ -44,6 +44,7 @@ def _over_quota(error: OverQuota) -> Refused:
     usage = error.usage
     used = usage.in_use + usage.reserved
     numbers = {
+        "type": "OverQuota",
         "resource": error.resource,
         "limit": usage.limit,
         "in_use": usage.in_use,

@@ -274,6 +274,7 @@ def _claim_best(run: Run, request: ScheduleRequest) -> tuple[PoolState, list[dic
     raise Refused(
         500,
         no_valid_backend(request, decision.verdicts),
+        type="NoValidBackend",
         public="No valid backend was found: none has room and what the volume type asks for.",
         pools=verdicts[:MOST_VERDICTS],
     )

@@ -102,7 +102,7 @@ def claim(run: Run) -> Results:
         pool = run.tx.get(Pool, pool_id) if pool_id is not None else None
         room = f"{pool.limit_gib - pool.taken_gib:.1f} GiB free in {pool.name}" if pool else "none"
         text = f"No room to extend by {growth} GiB"
-        raise Refused(500, f"{text}: {room}.", public=f"{text}.")
+        raise Refused(500, f"{text}: {room}.", type="NoRoom", public=f"{text}.")
     return None
 
 
