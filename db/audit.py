@@ -280,7 +280,7 @@ def _objects(tx: Session, listing: Listing) -> Iterator[Difference]:
             kind = Kind.MISPLACED_OBJECT if name in homes else Kind.ORPHAN_OBJECT
             yield Difference(kind, backend, name, known, f"{size} GiB")
     for (backend, name), row in sorted(volumes.items()):
-        must_be = row.flow_id is None and row.status in READY and row.id not in busy
+        must_be = row.flow_id is None and row.status in READY
         if backend not in listing or not must_be or (backend, name) in left:
             continue
         held = listing[backend].get(name)

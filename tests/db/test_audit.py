@@ -259,6 +259,59 @@ def test_every_kind_but_those_for_a_person_has_damage_that_is_mended() -> None:
     assert set(REPAIRS) == set(Kind)
 
 
+def test_a_flow_at_work_may_have_more_than_its_row_says(world: World) -> None:
+    furnish(world)
+    with world.reading() as tx:
+        _, volume = under_way(tx)
+    held = hold_create(world)
+    world.nodes["node1"].store.put(f"{volume.object_name}.7", "fake", 4, None)
+    assert audits.audit(world) == []
+
+    world.broker.put(held)
+    world.settle()
+    name = f"{volume.object_name}.7"
+    assert audits.audit(world) == [("orphan_object", "node1@fake", name)]
+
+
+def test_what_a_residue_tells_of_may_be_there_or_not(world: World) -> None:
+    """A growth whose node gave no answer, for one; and what is yet to be destroyed."""
+    furnish(world)
+    hold_create(world)
+    with world.writing() as tx:
+        volume = ready(tx)
+        host, _, backend = str(volume.host).partition("#")[0].partition("@")
+        names = (volume.object_name, f"volume-{new_id()}")
+        for name in names:
+            op = {"verb": "extend", "backend": backend, "object": name}
+            residue = Residue(flow_id=new_id(), request_id="r", volume_id=volume.id, host=host)
+            residue.op, residue.epoch, residue.reason = op, 9, "no answer"
+            tx.add(residue)
+    store = world.nodes[host].store
+    for size in (volume.size + 3, 1):
+        for name in names:
+            store.put(name, "fake", size, None)
+        assert audits.audit(world) == []
+    for name in names:
+        store.drop(name)
+    assert audits.audit(world) == []
+
+
+def test_a_growth_that_was_called_off_may_have_happened(world: World) -> None:
+    furnish(world)
+    hold_create(world)
+    with world.writing() as tx:
+        volume = ready(tx)
+        assert volume.pool_id is not None
+        assert capacity.claim(tx, ended(tx), volume.pool_id, 3, volumes=0)
+        capacity.allocate(tx, ended(tx), volume)
+    store = world.nodes[str(volume.host).partition("@")[0]].store
+    backend = str(volume.host).partition("#")[0]
+    for size, wrong in ((2, False), (4, False), (5, False), (6, True), (1, True)):
+        store.put(volume.object_name, "fake", size, None)
+        expected = [("wrong_size", backend, volume.object_name)] if wrong else []
+        assert audits.audit(world) == expected
+
+
 def test_an_orphan_is_destroyed_by_its_node(world: World) -> None:
     ((_, _, name),) = orphan(world, 0, 1)
     for _ in range(2):  # put there again by hand, after it was destroyed under the same name

@@ -3,7 +3,7 @@
 import json
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -56,10 +56,13 @@ def load_on(site: Site) -> Iterator[list[str]]:
 
 
 def test_a_loaded_installation_has_no_difference(site: Site, load_on: list[str]) -> None:
-    for _ in range(6):
-        before = len(load_on)
+    for number in range(6):
+        wait_for(load_of(load_on, 3 * number + 1), doing="volumes made meanwhile")
         assert differences(site, status=0) == {}
-        wait_for(lambda before=before: len(load_on) > before, doing="volumes made meanwhile")
+
+
+def load_of(made: list[str], count: int) -> Callable[[], bool]:
+    return lambda: len(made) >= count
 
 
 def test_what_is_done_by_hand_is_found_and_mended(site: Site, project: str) -> None:
