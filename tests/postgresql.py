@@ -5,6 +5,7 @@ import itertools
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -52,6 +53,15 @@ class Server:
         """End it as a crash does."""
         assert self._running is not None
         self._running.kill()
+
+    def stop(self, *, immediate: bool = False) -> None:
+        """End it as its operator does: whoever is connected is thrown out.
+
+        `immediate`: without so much as a checkpoint; the next start recovers from the log.
+        """
+        assert self._running is not None
+        self._running.send(signal.SIGQUIT if immediate else signal.SIGINT)
+        self._running.process.wait(60)
 
     def end(self) -> None:
         """End it, in whatever state it is."""

@@ -1,8 +1,8 @@
 """The whole service as real processes, each of which a test can kill, stop and start by itself.
 
 Parts are named `broker`, `api`, `control`, `scheduler`, `events`, `node1` …, `beat` and `flower`;
-a number behind the name of any but a node (`control2`, `beat2`) is one more of the same. RabbitMQ
-has an `epmd` besides.
+a number behind the name of any but a node (`control2`, `beat2`) is one more of the same; one more
+API has a port of its own. RabbitMQ has an `epmd` besides.
 """
 
 import contextlib
@@ -64,6 +64,7 @@ class Stack:
             self.broker_url = rabbitmq.url(self.broker_port)
         self.database = database or f"sqlite:///{folder}/breezeblock.db"
         self._settings = {**FAST, **(settings or {})}
+        self._more_ports: dict[str, int] = {}
         self.running: dict[str, Running] = {}
         self.redis = redis.Redis.from_url(f"redis://127.0.0.1:{self.broker_port}/0")
         before = ("epmd",) if self._has_rabbitmq else ()
@@ -195,7 +196,7 @@ class Stack:
         if name in self._backends:
             settings |= {"NODE__NAME": name, **self._backends[name]}
         elif name.startswith(_DATABASE):
-            settings |= {"DATABASE__URL": self.database, "API__PORT": str(self.port)}
+            settings |= {"DATABASE__URL": self.database, "API__PORT": str(self._port_of(name))}
         elif name == "flower":
             settings |= {
                 "FLOWER__PORT": str(self.flower_port),
@@ -207,7 +208,18 @@ class Stack:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return self.url_of("api")
+
+    def url_of(self, api: str) -> str:
+        """Where the part `api`, `api2` … serves."""
+        return f"http://127.0.0.1:{self._port_of(api)}"
+
+    def _port_of(self, name: str) -> int:
+        if name == "api" or not name.startswith("api"):
+            return self.port
+        if name not in self._more_ports:
+            (self._more_ports[name],) = free_ports(1)
+        return self._more_ports[name]
 
     def call(
         self, method: str, path: str, body: Any = None, project: str = "p", **headers: str

@@ -32,6 +32,10 @@ class Truth:
     def close(self) -> None:
         self._engine.dispose()
 
+    def reading(self) -> Session:
+        """A session for a look into the rows; to be closed."""
+        return Session(self._engine)
+
     def objects(self) -> set[str]:
         """`host/name` of everything on every node."""
         return {f"{node}/{name}" for node in self._nodes for name in self._objects_of(node)}

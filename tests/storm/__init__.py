@@ -1,0 +1,1 @@
+"""A storm on real processes: clients at work while parts are killed, then quiet, then the count."""
