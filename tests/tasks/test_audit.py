@@ -240,6 +240,7 @@ def test_parts_that_come_twice_or_late_change_nothing(world: World) -> None:
 def test_a_part_from_another_node_is_not_believed(world: World) -> None:
     audit_id = audits.begin(world)
     world.run(lambda one: one.task == "audit.inventory")
+    first = world.broker.take(CONTROL)
     forged = {
         "v": 1,
         "audit": f"{audit_id}/1",
@@ -251,5 +252,6 @@ def test_a_part_from_another_node_is_not_believed(world: World) -> None:
         "objects": [["volume-" + "1" * 36, 1]],
     }
     world.control.send_task("audit.inventory", args=[forged], queue=CONTROL)
+    world.broker.put(first)
     world.run()
     assert audits.found(world, audit_id) == []
