@@ -15,12 +15,13 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 INSTALL := $(PIP) install --require-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint lock clean
+.PHONY: help up test matrix lint lock clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make up     run the service in the foreground, Ctrl-C stops it (data in var/)"
 	@echo "make test   lint and run every test"
+	@echo "make matrix every case of the fault matrix, of which make test runs a part"
 	@echo "make lint   ruff and mypy"
 	@echo "make lock   write requirements/*.txt anew from pyproject.toml"
 	@echo "make clean  remove what make has made; var/ stays"
@@ -30,6 +31,9 @@ up: $(VENV)/.run
 
 test: lint
 	@exec $(BIN)/python -m pytest $(ARGS)
+
+matrix: $(VENV)/.test
+	@exec $(BIN)/python -m pytest -m "" tests/tasks/test_matrix.py $(ARGS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

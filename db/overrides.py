@@ -9,20 +9,26 @@ from db import capacity, holds, journal, quota, residues
 from db.models import Flow, Node, Residue, Volume, object_name
 from db.models.flow import PARKED, SUPERSEDED, UNDOING
 from db.models.pool import FORGOTTEN
-from db.transitions import NotFound
+from db.transitions import DELETING, ERROR, ERROR_DELETING, BeingDestroyed, NotFound
 
 
 def reset_volume_status(tx: Session, volume_id: str, status: str) -> Volume:
-    """Set a volume's status whatever it is (os-reset_status). Raises NotFound."""
-    volume = fenced(tx, volume_id)
+    """Set a volume's status whatever it is (os-reset_status).
+
+    Raises NotFound, or BeingDestroyed: the order to destroy it may wait on its node, where nothing
+    can overtake it, so a volume that is being deleted cannot be declared usable.
+    """
+    usable = status not in (ERROR, ERROR_DELETING, DELETING)
+    volume = fenced(tx, volume_id, for_use=usable)
     volume.status = status
     return volume
 
 
-def fenced(tx: Session, volume_id: str) -> Volume:
+def fenced(tx: Session, volume_id: str, *, for_use: bool = False) -> Volume:
     """The volume, locked, with no flow at work on it: a running or parked one is superseded.
 
-    Locks the flow before the volume, as the flow's own steps do. Raises NotFound.
+    Locks the flow before the volume, as the flow's own steps do. Raises NotFound, and
+    BeingDestroyed for a volume that is wanted `for_use` while it is being deleted.
     """
     owner = tx.scalar(select(Volume.flow_id).where(Volume.id == volume_id))
     flow = journal.lock(tx, owner) if owner else None
@@ -35,6 +41,8 @@ def fenced(tx: Session, volume_id: str) -> Volume:
     if volume is None:
         raise NotFound(f"Volume {volume_id} could not be found.")
     if flow is not None and volume.flow_id == flow.id:
+        if for_use and flow.kind == "volume.delete":
+            raise BeingDestroyed(volume_id)
         _supersede(tx, flow, volume)
     residues.drop_resumable(tx, volume)
     return volume

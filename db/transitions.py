@@ -95,6 +95,18 @@ class InvalidStatus(Exception):
         self.status = status
 
 
+class BeingDestroyed(InvalidStatus):
+    """A volume that its delete has begun to destroy is asked to be something else again."""
+
+    def __init__(self, volume_id: str) -> None:
+        Exception.__init__(
+            self,
+            f"Invalid volume: volume {volume_id} is being destroyed (status '{DELETING}'), which "
+            "cannot be undone; it can be set to error.",
+        )
+        self.status = DELETING
+
+
 def take(tx: Session, volume_id: str, action: str, flow: Flow) -> tuple[Volume, str]:
     """Make `flow` the owner of a volume; returns it with the status that it had.
 

@@ -9,7 +9,6 @@ from db import capacity, holds, quota
 from db.models import (
     Base,
     Node,
-    Pool,
     Volume,
     VolumeType,
     VolumeTypeAccess,
@@ -29,6 +28,9 @@ from tasks.refusals import Refused
 
 MOST_VERDICTS = 50
 """How many pools' verdicts a flow keeps; the summary counts all of them."""
+
+MOST_DECISIONS = 20
+"""Each one more means that others were quicker everywhere, which cannot go on for long."""
 
 create_volume = FlowDefinition("volume.create", admission="quota_commit", retry_from="schedule")
 
@@ -250,31 +252,38 @@ def _zone_exists(run: Run, zone: str) -> bool:
 
 
 def _claim_best(run: Run, request: ScheduleRequest) -> tuple[PoolState, list[dict[str, Any]]]:
-    """Claim the best pool that still has room. Raises Refused with every pool's verdict."""
-    decision = decide(
-        pool_states(run.tx, run.settings),
-        request,
-        load_filters(run.settings.scheduler.filters),
-        load_weighers(run.settings.scheduler.weighers),
-    )
-    verdicts = [verdict.as_json() for verdict in decision.verdicts[:MOST_VERDICTS]]
+    """Claim the best pool that still has room. Raises Refused with every pool's verdict.
+
+    When others were quicker in every pool that seemed to have room, it is decided anew: one that
+    was full at first may have room by now.
+    """
+    filters = load_filters(run.settings.scheduler.filters)
+    weighers = load_weighers(run.settings.scheduler.weighers)
     thick = wanted(request.extra_specs) == "thick"
-    for pool in decision.candidates:
-        if capacity.claim(run.tx, run.flow.id, pool.id, request.size_gib, volumes=1, thick=thick):
-            return pool, verdicts
-        limit = run.tx.scalar(select(Pool.limit_gib).where(Pool.id == pool.id))
-        verdicts.append(
-            {
-                "pool": pool.name,
-                "filter": "claim",
-                "reason": "another request took the room first",
-                "numbers": {"asked_gib": request.size_gib, "limit_gib": limit},
-            }
-        )
+    lost: dict[str, dict[str, Any]] = {}
+    for _ in range(MOST_DECISIONS):
+        decision = decide(pool_states(run.tx, run.settings), request, filters, weighers)
+        verdicts = [verdict.as_json() for verdict in decision.verdicts[:MOST_VERDICTS]]
+        for pool in decision.candidates:
+            size = request.size_gib
+            if capacity.claim(run.tx, run.flow.id, pool.id, size, volumes=1, thick=thick):
+                return pool, (verdicts + list(lost.values()))[:MOST_VERDICTS]
+            lost[pool.name] = _lost_to_another(pool, size)
+        if not decision.candidates:
+            break
     raise Refused(
         500,
         no_valid_backend(request, decision.verdicts),
         type="NoValidBackend",
         public="No valid backend was found: none has room and what the volume type asks for.",
-        pools=verdicts[:MOST_VERDICTS],
+        pools=(verdicts + list(lost.values()))[:MOST_VERDICTS],
     )
+
+
+def _lost_to_another(pool: PoolState, size_gib: int) -> dict[str, Any]:
+    return {
+        "pool": pool.name,
+        "filter": "claim",
+        "reason": "another request took the room first",
+        "numbers": {"asked_gib": size_gib, "limit_gib": pool.limit_gib},
+    }

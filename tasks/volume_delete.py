@@ -6,11 +6,8 @@ from db.models.pool import FORGOTTEN
 from db.overrides import fenced, remove_volume
 from db.transitions import (
     DELETING,
-    ERROR,
     ERROR_DELETING,
-    TRANSITIONS,
     NotFound,
-    let_go,
     owned,
     take,
 )
@@ -27,23 +24,15 @@ delete_volume = FlowDefinition(
 
 @delete_volume.step()
 def extract(run: Run) -> Results:
-    """Take the volume for deletion; with force, from whatever works on it. Admission ends here."""
+    """Take the volume for deletion; with force, from whatever works on it. Admission ends here.
+
+    There is no compensation: the pivot comes next, so nothing can ask for one.
+    """
     force = bool(run.flow.payload.get("force"))
     volume = fenced(run.tx, run.flow.resource_id) if force else _visible(run)
-    volume, previous = take(run.tx, volume.id, "force_delete" if force else "delete", run.flow)
+    volume, _ = take(run.tx, volume.id, "force_delete" if force else "delete", run.flow)
     residues.drop_resumable(run.tx, volume)
-    where = _where(run, volume)
-    return {"previous_status": previous, "object": volume.object_name, **where}
-
-
-@extract.compensation
-def restore_status(run: Run) -> Results:
-    """The volume is what it was; a status that only a flow may have becomes `error`."""
-    volume = owned(run.tx, run.flow)
-    if volume is not None:
-        previous = run.ctx["previous_status"]
-        let_go(volume, previous if TRANSITIONS["delete"].permits(previous) else ERROR)
-    return None
+    return {"object": volume.object_name, **_where(run, volume)}
 
 
 @delete_volume.node_step()

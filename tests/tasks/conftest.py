@@ -17,19 +17,6 @@ from tests.postgresql import Server
 MEMORY = Path("/dev/shm")  # noqa: S108
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "matrix: the whole fault matrix: pytest -m matrix")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without -m or -k the matrix is the chosen cases; pytest counts the others as deselected."""
-    if config.option.markexpr or config.option.keyword:
-        return
-    others = [item for item in items if item.get_closest_marker("matrix")]
-    config.hook.pytest_deselected(items=others)
-    items[:] = [item for item in items if not item.get_closest_marker("matrix")]
-
-
 def environment(folder: Path) -> dict[str, str]:
     """Settings of a control plane whose sweeps are few until something counts as lost."""
     given = {

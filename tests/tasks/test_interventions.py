@@ -3,7 +3,8 @@
 import pytest
 
 from db.models import new_id
-from db.transitions import NotFound
+from db.overrides import reset_volume_status
+from db.transitions import BeingDestroyed, NotFound
 from tasks.definition import Step
 from tasks.interventions import NotNow, cancel, retry
 from tasks.volume_create import create_volume
@@ -113,3 +114,17 @@ def test_an_undo_that_is_lost_is_driven_on_by_a_retry(world: World) -> None:
 
     assert world.flow(flow.id).state == "failed"
     world.finish()
+
+
+def test_a_volume_that_is_being_destroyed_is_not_declared_usable(world: World) -> None:
+    """Given a destroy that waits on its node, where no later message can overtake it."""
+    volume_id = world.create(1)
+    world.settle()
+    world.delete(volume_id)
+    assert world.run(until=lambda delivery: delivery.task == "volume.delete.destroy")
+
+    with pytest.raises(BeingDestroyed, match="cannot be undone"), world.writing() as tx:
+        reset_volume_status(tx, volume_id, "available")
+
+    world.finish()
+    assert world.volume(volume_id) is None

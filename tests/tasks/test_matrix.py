@@ -268,7 +268,6 @@ def test_the_chosen_cases_cover_each_task_and_each_fault() -> None:
     assert {case.name for case in chosen} == {case.name for case in CASES}
 
 
-def test_a_compensation_that_nothing_leads_to_is_known() -> None:
-    """A delete is admitted by its first step and then only goes forward."""
+def test_every_compensation_is_in_the_matrix() -> None:
     all_of_them = {s.undo_task for d in FLOWS for s in d.steps if s.undo_name}
-    assert all_of_them - {case.task for case in CASES} == {"volume.delete.restore_status"}
+    assert all_of_them <= {case.task for case in CASES}
