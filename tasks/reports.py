@@ -80,7 +80,7 @@ def _write(report: Mapping[str, Any]) -> bool:
         backends = {row["name"] for row in report["backends"]}
         for known in tx.scalars(select(Backend).where(Backend.host == node.host)):
             if known.name not in backends:
-                _set(known, {"up": False, "reason": "no longer configured on its node"})
+                _retire(tx, known)
         for row in report["backends"]:
             _backend(tx, node, row)
         tx.flush()
@@ -121,6 +121,17 @@ def _backend(tx: Session, node: Node, row: Mapping[str, Any]) -> None:
         tx.add(backend)
     if _set(backend, {"driver": row["driver"], "up": row["up"], "reason": row["reason"]}):
         backend.updated_at = utcnow()
+
+
+def _retire(tx: Session, backend: Backend) -> None:
+    """A backend that its node no longer has goes, once nothing is placed there any more."""
+    pools = tx.scalars(select(Pool).where(Pool.backend == backend.name).with_for_update()).all()
+    if any(pool.taken_gib or pool.volumes for pool in pools):
+        _set(backend, {"up": False, "reason": "no longer configured on its node"})
+        return
+    for pool in pools:
+        tx.delete(pool)
+    tx.delete(backend)
 
 
 def _pool(tx: Session, node: Node, row: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ class ServiceFilter(Filter):
 
     name = "service"
 
-    def passes(self, pool: PoolState, request: ScheduleRequest) -> Rejection | None:  # noqa: ARG002 the contract's
+    def passes(self, pool: PoolState, request: ScheduleRequest) -> Rejection | None:
         if pool.up and pool.enabled:
             return None
         reason = "node down" if pool.enabled else "backend disabled"

@@ -9,5 +9,5 @@ class AllocatedCapacityWeigher(Weigher):
 
     name = "allocated_capacity"
 
-    def weigh(self, pool: PoolState, request: ScheduleRequest) -> float:  # noqa: ARG002 the contract's
+    def weigh(self, pool: PoolState, request: ScheduleRequest) -> float:
         return float(pool.taken_gib)

@@ -9,5 +9,5 @@ class CapacityWeigher(Weigher):
 
     name = "capacity"
 
-    def weigh(self, pool: PoolState, request: ScheduleRequest) -> float:  # noqa: ARG002 the contract's
+    def weigh(self, pool: PoolState, request: ScheduleRequest) -> float:
         return pool.free_gib

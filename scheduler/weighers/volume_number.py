@@ -9,5 +9,5 @@ class VolumeNumberWeigher(Weigher):
 
     name = "volume_number"
 
-    def weigh(self, pool: PoolState, request: ScheduleRequest) -> float:  # noqa: ARG002 the contract's
+    def weigh(self, pool: PoolState, request: ScheduleRequest) -> float:
         return float(pool.volumes)

@@ -62,3 +62,23 @@ def test_a_back_end_that_is_down_keeps_its_pools_and_gets_no_volume(world: World
     world.finish()
     hosts = {volume.host for v in volumes if (volume := world.volume(v))}
     assert hosts == {"node2@fake#fake"}
+
+
+def test_a_back_end_that_its_node_no_longer_has_goes_once_it_is_empty(world: World) -> None:
+    volumes = [world.create() for _ in range(4)]
+    world.settle()
+    _take(world, _report(world, backends=[], pools=[]))
+    with world.reading() as tx:
+        backend = tx.get_one(Backend, "node1@fake")
+    assert not backend.up
+    assert "no longer configured" in (backend.reason or "")
+
+    _take(world, _report(world))
+    for volume_id in volumes:
+        world.delete(volume_id)
+    world.settle()
+    _take(world, _report(world, backends=[], pools=[]))
+
+    with world.reading() as tx:
+        assert tx.get(Backend, "node1@fake") is None
+        assert not tx.scalars(select(Pool).where(Pool.host == "node1")).all()
