@@ -1,4 +1,4 @@
-"""gunicorn for the API: one process of threads, its log lines through ours."""
+"""gunicorn for the API: threads, its log lines through ours, and a stop that cuts nobody off."""
 
 import logging
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from typing import Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
+from gunicorn.workers.gthread import ThreadWorker
 
 from config.process import die_with_parent
 from config.settings import Settings
@@ -30,13 +31,35 @@ class RoutedLogger(Logger):
         """Nothing: there are no files."""
 
 
+class Worker(ThreadWorker):
+    """gunicorn's worker of threads, which cuts nobody off when it is asked to stop.
+
+    The base stops accepting, but keeps its socket open until its last request is answered: whoever
+    connects in between waits for nothing, and is reset. This one takes who is there already, and
+    closes the door at once, so that a proxy goes elsewhere.
+    """
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Also the last thing that the base does before it only finishes what it has."""
+        super().set_accept_enabled(enabled)
+        if enabled or self.alive:
+            return
+        for listener in self.sockets:
+            taken = -1
+            while taken < self.nr_conns:
+                taken = self.nr_conns
+                self.accept(listener)
+            listener.close()
+        self.sockets = []
+
+
 def gunicorn_config(settings: Settings) -> dict[str, Any]:
     """gunicorn's settings. Times in seconds."""
     api = settings.api
     host = f"[{api.host}]" if ":" in api.host else api.host
     return {
         "bind": [f"{host}:{api.port}"],
-        "worker_class": "gthread",
+        "worker_class": Worker,
         "workers": api.workers,
         "threads": api.threads,
         "keepalive": 15,

@@ -128,10 +128,8 @@ def _retire(tx: Session, backend: Backend) -> None:
     pools = tx.scalars(select(Pool).where(Pool.backend == backend.name).with_for_update()).all()
     if any(pool.taken_gib or pool.volumes for pool in pools):
         _set(backend, {"up": False, "reason": "no longer configured on its node"})
-        return
-    for pool in pools:
-        tx.delete(pool)
-    tx.delete(backend)
+    else:
+        tx.delete(backend)  # and with it its pools, by the foreign key
 
 
 def _pool(tx: Session, node: Node, row: Mapping[str, Any]) -> None:
