@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
+from db.transactions import may_have_changed
 from db.transitions import InvalidStatus, NotFound
 
 log = structlog.get_logger(__name__)
@@ -97,8 +98,8 @@ def _http_error(error: HTTPException) -> Response | HTTPException:
 
 
 def _database_error(error: Exception) -> Response:
-    """503 says that nothing was done, which is certain only of a request that reads."""
-    if request.method not in ("GET", "HEAD"):
+    """503 says that nothing was done, which is certain only before the first commit."""
+    if may_have_changed():
         return _unexpected(error)
     log.warning("database out of reach", path=request.path, error=str(error))
     return fault(503, "The database is out of reach.", {"Retry-After": RETRY_SECONDS})

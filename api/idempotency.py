@@ -8,16 +8,20 @@ No answer of the 5xx kind is kept, and none that a view marks as holding a secre
 import hashlib
 from datetime import timedelta
 
+import structlog
 from flask import Flask, Response, g, request
 from sqlalchemy import ColumnElement, delete, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from api import context
-from api.errors import ApiError
+from api.errors import RETRY_SECONDS, ApiError
 from db.models import Flow, IdempotencyKey, utcnow
 from db.models.flow import UNFINISHED
-from db.transactions import writing
+from db.transactions import is_transient, writing
+
+log = structlog.get_logger(__name__)
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
@@ -65,6 +69,13 @@ def _look_up() -> Response | None:
             answer = _claim(tx, key)
     except IntegrityError:  # another request with the key came first, just now
         raise ApiError(409, f"A request with this {HEADER} is in flight.") from None
+    except (DBAPIError, PoolTimeout) as error:
+        if not is_transient(error):
+            raise
+        # also when the key is in: nothing was done in its name
+        raise ApiError(
+            503, "The database is out of reach.", {"Retry-After": RETRY_SECONDS}
+        ) from error
     if answer is None:
         g.idempotency_key = key
     return answer
@@ -127,11 +138,25 @@ def _fingerprint() -> str:
 def _keep_answer(response: Response) -> Response:
     if "idempotency_key" not in g or response.headers.get(REPLAYED):
         return response
-    keep = response.status_code < 500 and not g.get("answer_is_secret")
-    with writing() as tx:
-        if keep:
-            values = {"status": response.status_code, "body": response.get_data(as_text=True)}
-            tx.execute(update(IdempotencyKey).where(*_mine()).values(values))
-        elif not g.get("answer_is_secret"):
-            tx.execute(delete(IdempotencyKey).where(*_mine()))
+    try:
+        with writing() as tx:
+            _settle(tx, response)
+    except (DBAPIError, PoolTimeout) as error:
+        # The answer stands. A repetition finds the flow by the key, or none when the lease is over.
+        log.warning("answer not kept for its key", error=str(error))
     return response
+
+
+def _settle(tx: Session, response: Response) -> None:
+    """Keep the answer with its key, or free the key of a request that had no effect."""
+    mine = _mine()
+    if g.get("answer_is_secret"):
+        return
+    if response.status_code < 500:
+        values = {"status": response.status_code, "body": response.get_data(as_text=True)}
+        tx.execute(update(IdempotencyKey).where(*mine).values(values))
+        return
+    if response.status_code != 503:
+        # It says nothing of the flow, which may be admitted: a second one must not be made.
+        mine.append(IdempotencyKey.flow_id.is_(None))
+    tx.execute(delete(IdempotencyKey).where(*mine))

@@ -15,6 +15,7 @@ T = TypeVar("T")
 
 SERIALIZATION_FAILURE = "40001"
 DEADLOCK_DETECTED = "40P01"
+_CHANGED = "breezeblock.changed"
 
 
 @contextmanager
@@ -24,6 +25,12 @@ def writing() -> Iterator[Session]:
     session.rollback()  # whatever was only read before must not widen this transaction
     with session.begin():
         yield session
+        session.info[_CHANGED] = True
+
+
+def may_have_changed() -> bool:
+    """Whether a transaction of this request or task has come as far as its commit."""
+    return bool(db.session().info.get(_CHANGED))
 
 
 @contextmanager

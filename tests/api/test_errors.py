@@ -6,6 +6,8 @@ from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
 
 from api.errors import ApiError
+from db.models import VolumeType
+from db.transactions import writing
 from tests.api.conftest import Caller, fault
 
 
@@ -30,15 +32,18 @@ def test_an_unexpected_error_shows_the_request_id_only(app: Flask, admin: Caller
     assert response.headers["x-openstack-request-id"] in message
 
 
-@pytest.mark.parametrize(("method", "status"), [("GET", 503), ("POST", 500)])
+@pytest.mark.parametrize(("changed", "status"), [(False, 503), (True, 500)])
 def test_503_is_only_said_where_nothing_can_have_been_done(
-    app: Flask, admin: Caller, method: str, status: int
+    app: Flask, admin: Caller, changed: bool, status: int
 ) -> None:
     def fail() -> str:
+        if changed:
+            with writing() as tx:
+                tx.add(VolumeType(name="made"))
         raise OperationalError("select 1", {}, Exception("connection refused"))
 
-    app.add_url_rule("/v3/<project_id>/fail", view_func=fail, methods=[method])
-    response = admin.request(method, "/fail")
+    app.add_url_rule("/v3/<project_id>/fail", view_func=fail, methods=["POST"])
+    response = admin.post("/fail")
     assert response.status_code == status
     assert ("Retry-After" in response.headers) == (status == 503)
 
