@@ -39,6 +39,8 @@ class Worker(ThreadWorker):
     closes the door at once, so that a proxy goes elsewhere.
     """
 
+    sockets: list[Any]
+
     def set_accept_enabled(self, enabled: bool) -> None:
         """Also the last thing that the base does before it only finishes what it has."""
         super().set_accept_enabled(enabled)
