@@ -117,6 +117,7 @@ class Client(threading.Thread):
         self._ask(
             intent, "POST", f"/volumes/{volume}/action", {"os-extend": {"new_size": size + 1}}
         )
+        self._forget_if_gone(intent)
         if intent.word is not Word.NONE:
             with self._diary.lock:
                 if volume in self._volumes:
@@ -130,9 +131,15 @@ class Client(threading.Thread):
         else:
             intent = self._intend("volume.delete", volume, 0, 0.0)
             self._ask(intent, "DELETE", f"/volumes/{volume}", None)
+        self._forget_if_gone(intent)
         if intent.word is Word.DONE:
             with self._diary.lock:
                 self._volumes.pop(volume, None)
+
+    def _forget_if_gone(self, intent: Intent) -> None:
+        if intent.answers[-1] == "404":  # another client's delete, or one of unknown outcome
+            with self._diary.lock:
+                self._volumes.pop(intent.subject, None)
 
     def _intend(self, kind: str, subject: str, size: int, keyed: float) -> Intent:
         key = str(uuid.uuid4()) if self._random.random() < keyed else None
