@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.storm.site import DEFAULTS, running_site
 from tests.storm.storm import storm
+from tests.storm.weather import Kills
 
 
 def main() -> int:
@@ -30,9 +31,8 @@ def main() -> int:
             )
         )
         _say(f"up; storm of {options.seconds:.0f} s")
-        report = storm(
-            site, options.seed, options.seconds, crashes=options.crashes, limit=options.limit
-        )
+        weather = Kills(site, options.seed, options.seconds, crashes=options.crashes)
+        report = storm(site, options.seed, weather, limit=options.limit)
         _say(*report.log, *report.lines())
         if report.wrong and options.hold:
             _say(f"held for {options.hold:.0f} s: {site.stack.url} {site.stack.database}")

@@ -49,26 +49,43 @@ def running_site(
     broker: Broker = "redis",
     driver: DriverName = "fake",
     settings: Mapping[str, str] | None = None,
+    connections: int | None = None,
 ) -> Iterator[Site]:
-    """All of it, up. It ends with the block."""
+    """All of it, up. It ends with the block.
+
+    With `connections` the service gets no more than that from PostgreSQL; the truth is not counted.
+    """
     with ExitStack() as ending:
         server = ending.enter_context(private_server())
         database = ending.enter_context(server.database())
         backends = {node: _backend(folder, node, driver) for node in NODES}
-        stack = Stack(folder, backends, database, {**QUOTA, **(settings or {})}, kind=broker)
+        url = _limited(server, database, connections) if connections else database
+        stack = Stack(folder, backends, url, {**QUOTA, **(settings or {})}, kind=broker)
         stack.core = (*stack.core, *MORE)
         ending.callback(stack.close)
 
         def objects(node: str) -> dict[str, int]:
             return _objects(folder, node, driver)
 
-        truth = Truth(stack.database, NODES, objects)
+        truth = Truth(database, NODES, objects)
         ending.callback(truth.close)
         if broker == "rabbitmq":
             rabbitmq.needed()
         stack.start()
         stack.wait_until_up()
         yield Site(stack, truth, server)
+
+
+def _limited(server: Server, url: str, connections: int) -> str:
+    """The URL of the same database for an account that is allowed so many connections."""
+    name = url.rpartition("/")[2]
+    with server.connect() as connection:
+        for statement in (
+            f"CREATE ROLE service LOGIN CONNECTION LIMIT {connections}",
+            f"ALTER DATABASE {name} OWNER TO service",
+        ):
+            connection.execute(statement.encode())
+    return url.replace("breezeblock@", "service@")
 
 
 def _backend(folder: Path, node: str, driver: DriverName) -> dict[str, str]:

@@ -4,13 +4,23 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
+from typing import Protocol
 
 from tests.storm.clients import Client, Diary, crowd
 from tests.storm.site import APIS, Site
 from tests.storm.verdict import census, violations
-from tests.storm.weather import Weather
 
 CLIENTS = 8
+
+
+class Weather(Protocol):
+    """What happens while the clients are at work."""
+
+    log: list[str]
+    counts: Counter[str]
+
+    def rage(self) -> None:
+        """Let it happen; when this returns, no more does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +52,8 @@ class Report:
         ]
 
 
-def storm(
-    site: Site, seed: int, seconds: float, *, crashes: int = 1, limit: float = 60.0
-) -> Report:
-    """Storm for `seconds`, then wait at most `limit` seconds for the quiet, and count.
-
-    A short storm may be repeated on the same site: only what its own clients want is counted, so
-    the site must be new to it.
-    """
+def storm(site: Site, seed: int, weather: Weather, *, limit: float = 60.0) -> Report:
+    """Storm, then wait at most `limit` seconds for the quiet, and count. The site must be new."""
     diary, stop = Diary(), threading.Event()
     urls = [site.stack.url_of(api) for api in APIS]
 
@@ -57,7 +61,6 @@ def storm(
         return Client(number, seed, urls, project, volumes, diary, stop)
 
     clients, _ = crowd(CLIENTS, client)
-    weather = Weather(site, seed, seconds, crashes=crashes)
     for thread in clients:
         thread.start()
     weather.rage()

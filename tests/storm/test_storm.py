@@ -7,6 +7,7 @@ import pytest
 
 from tests.storm.site import Broker, DriverName, running_site
 from tests.storm.storm import storm
+from tests.storm.weather import Kills
 
 
 @pytest.mark.slow
@@ -19,7 +20,7 @@ def test_nothing_is_lost_or_leaked_or_stuck_or_done_twice(
 ) -> None:
     with running_site(tmp_path, broker=broker, driver=driver) as site:
         seed = secrets.randbelow(1_000_000)
-        report = storm(site, seed, seconds, limit=90)
+        report = storm(site, seed, Kills(site, seed, seconds), limit=90)
     text = "\n".join([*report.log, *report.lines()])
     assert not report.wrong, text
     # a storm in which nothing happened shows nothing

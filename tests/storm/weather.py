@@ -20,7 +20,7 @@ CHILDREN = ("control", "control2", "api", "api2")
 BROKER = "broker"
 
 
-class Weather:
+class Kills:
     """What it does is in `log`, by seconds since its beginning, and counted in `counts`."""
 
     def __init__(
@@ -76,7 +76,7 @@ class Weather:
         stack = self._site.stack
         for name in stack.core:
             if not stack.is_alive(name):
-                if not self.log or f"{name} killed" not in self.log[-1]:
+                if not self.log or name not in self.log[-1]:
                     code = stack.running[name].process.returncode
                     self._note(f"{name} ended by itself ({code})")
                 stack.start(name)
