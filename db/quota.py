@@ -126,6 +126,7 @@ def _add(
     in_use: Mapping[str, int] | None = None,
     reserved: Mapping[str, int] | None = None,
 ) -> None:
+    """Change counters, one row after the other in the order in which rows are locked."""
     resources = sorted({*(in_use or {}), *(reserved or {})})
     tx.execute(
         _ADD,
@@ -176,8 +177,6 @@ def _take_reservations(tx: Session, flow_id: str) -> tuple[str, dict[str, int]]:
     rows = tx.execute(_TAKE, {"of_flow": flow_id}).all()
     project_id = rows[0].project_id if rows else ""
     deltas = {row.resource: row.delta for row in rows}
-    if deltas:
-        _lock(tx, project_id, sorted(deltas))
     return project_id, deltas
 
 
@@ -209,7 +208,6 @@ def give_back(
     deltas = volume_deltas(count, gib, volume.charged_type_id)
     if not deltas:
         return
-    _lock(tx, volume.project_id, sorted(deltas))
     _add(tx, volume.project_id, in_use={resource: -d for resource, d in deltas.items()})
     volume.charged_count -= count
     volume.charged_gib -= gib
