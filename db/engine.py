@@ -14,6 +14,10 @@ IDLE_SECONDS = 1.0
 """A connection that was idle for longer is tried before it is used: the server may have closed it.
 One in steady use is not; there the transaction as a whole is run again."""
 
+GIVEN_BACK_SECONDS = 10
+"""PostgreSQL (14 and newer) ends a connection that was idle for so long. Where there are fewer of
+them than processes, those that have none would else wait for ever for those that need none."""
+
 
 def engine_options(settings: Settings) -> dict[str, Any]:
     """Options for `create_engine`. A connection that the server closed is replaced unseen."""
@@ -39,6 +43,12 @@ def install_rules(engine: Engine) -> None:
 
 
 def _install_idle_check(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def _connect(dbapi_connection: Any, _record: ConnectionPoolEntry) -> None:
+        if dbapi_connection.info.server_version >= 140000:
+            dbapi_connection.execute(f"SET idle_session_timeout = {GIVEN_BACK_SECONDS * 1000}")
+            dbapi_connection.commit()
+
     @event.listens_for(engine, "checkin")
     def _checkin(_dbapi_connection: Any, record: ConnectionPoolEntry) -> None:
         record.info["idle_since"] = time.monotonic()
