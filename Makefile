@@ -1,5 +1,6 @@
 # make up: install what the lock file says into .venv and run the whole service here.
 # make test: lint and every test.
+# make storm: the long storm; to repeat one, make storm ARGS="--seed 7" (--help says more).
 
 # the lock file is for Python 3.11
 PYTHON ?= $(shell python3.11 -c "" 2>/dev/null && echo python3.11 || echo python3)
@@ -15,13 +16,14 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 INSTALL := $(PIP) install --require-hashes --only-binary :all:
 
 .DEFAULT_GOAL := help
-.PHONY: help up test matrix lint lock clean
+.PHONY: help up test matrix storm lint lock clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make up     run the service in the foreground, Ctrl-C stops it (data in var/)"
 	@echo "make test   lint and run every test"
 	@echo "make matrix every case of the fault matrix, of which make test runs a part"
+	@echo "make storm  five minutes of load in which everything is killed, then the count"
 	@echo "make lint   ruff and mypy"
 	@echo "make lock   write requirements/*.txt anew from pyproject.toml"
 	@echo "make clean  remove what make has made; var/ stays"
@@ -34,6 +36,9 @@ test: lint
 
 matrix: $(VENV)/.test
 	@exec $(BIN)/python -m pytest -m "" tests/tasks/test_matrix.py $(ARGS)
+
+storm: $(VENV)/.test
+	@exec $(BIN)/python -m tests.storm $(ARGS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
