@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import structlog
 from flask import Flask, Response, g, request
-from sqlalchemy import ColumnElement, delete, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
@@ -157,6 +157,7 @@ def _settle(tx: Session, response: Response) -> None:
         tx.execute(update(IdempotencyKey).where(*mine).values(values))
         return
     if response.status_code != 503:
-        # It says nothing of the flow, which may be admitted: a second one must not be made.
-        mine.append(IdempotencyKey.flow_id.is_(None))
+        # It may say nothing of the flow, which may be admitted: a second one must not be made.
+        without = select(Flow.id).where(Flow.admitted.is_(False), Flow.state.not_in(UNFINISHED))
+        mine.append(IdempotencyKey.flow_id.is_(None) | IdempotencyKey.flow_id.in_(without))
     tx.execute(delete(IdempotencyKey).where(*mine))

@@ -50,7 +50,9 @@ def fenced(tx: Session, volume_id: str, *, for_use: bool = False) -> Volume:
 
 def _supersede(tx: Session, flow: Flow, volume: Volume) -> None:
     """End `flow`; what it has reserved goes back, what it has claimed stays with what may exist."""
-    error = {"type": "Superseded", "message": "an administrator took the volume over"}
+    # the status is for the request that is not admitted yet
+    message = "An administrator took the volume over."
+    error = {"type": "Superseded", "status": 409, "message": message}
     journal.raise_epoch(tx, flow)
     volume.epoch = flow.epoch
     quota.release(tx, flow.id)

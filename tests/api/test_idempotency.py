@@ -85,6 +85,18 @@ def test_a_delete_that_was_done_is_not_answered_with_404(served: Flask, caller: 
     assert flows(served) == 1
 
 
+def test_a_request_that_ended_in_an_error_may_be_made_again(served: Flask, caller: Caller) -> None:
+    with broken("api.admission.reading"):
+        caller.post("/volumes", json=CREATE, headers=KEY)
+    with served.app_context(), writing() as tx:
+        tx.execute(update(Flow).values(state="refused", error={"status": 500, "message": "bug"}))
+    assert caller.post("/volumes", json=CREATE, headers=KEY).status_code == 500
+
+    with broken("api.admission.reading"):
+        caller.post("/volumes", json=CREATE, headers=KEY)
+    assert flows(served) == 2
+
+
 def test_an_answer_that_cannot_be_kept_is_given(caller: Caller) -> None:
     with broken("api.idempotency._settle"):
         answer = caller.post("/volumes", json={"volume": {"size": 0}}, headers=KEY)

@@ -81,3 +81,18 @@ def test_a_reset_fences_the_flow_that_works_on_the_volume(database: Database) ->
     assert (volume.status, volume.flow_id) == ("available", None)
     assert (flow.state, flow.epoch, volume.epoch) == ("superseded", 2, 2)
     assert flow.finished_at is not None
+
+
+def test_a_request_that_is_overtaken_before_its_admission_is_told_of_it(database: Database) -> None:
+    volume_id, flow_id = _volume(database, "available"), database.flow()
+    with database.writing() as tx:
+        flow = tx.get_one(Flow, flow_id)
+        flow.kind, flow.resource_id = "volume.extend", volume_id
+        transitions.take(tx, volume_id, "extend", flow)
+    with database.writing() as tx:
+        overrides.fenced(tx, volume_id)
+    with database.writing() as tx:
+        flow = tx.get_one(Flow, flow_id)
+        assert (flow.state, flow.admitted) == ("superseded", False)
+        assert flow.error
+        assert flow.error["status"] == 409
