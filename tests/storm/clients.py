@@ -174,7 +174,7 @@ class Client(threading.Thread):
             # Of this request nothing will come; what became of an earlier one, it does not say.
             if first:
                 intent.word = Word.NONE
-        elif status in REFUSALS and not (intent.key and status == IN_FLIGHT):
+        elif status in REFUSALS and not (status == IN_FLIGHT and "in flight" in answer.text):
             intent.word = Word.NONE
         elif status not in (IN_FLIGHT, 500):
             self._lie(intent, f"answered {status}: {answer.text[:200]}")
