@@ -16,7 +16,7 @@ from celery.exceptions import SecurityWarning
 
 from cli.context import settings_of
 from config import logging as logs
-from config.process import COLD_SECONDS, die_with_parent, notify_ready
+from config.process import COLD_SECONDS, collect_less, die_with_parent, notify_ready
 from config.routing import CONTROL, EVENTS, SCHEDULER, SWEEP, node_queue
 from config.settings import Settings
 
@@ -72,6 +72,7 @@ def run(
         quiet=True,
         loglevel=settings.logging.level,
     )
+    collect_less()
     working.start()
     sys.exit(working.exitcode)
 

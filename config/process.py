@@ -1,6 +1,7 @@
 """What a process tells the one that started it, and how it ends with it."""
 
 import ctypes
+import gc
 import os
 import signal
 import socket
@@ -9,7 +10,22 @@ import sys
 #: What a process gets after its soft stop's time-out, in seconds, before it just ends.
 COLD_SECONDS = 5.0
 
+#: Objects of the youngest generation, then collections of it, then of the next (default 700, 10, 10).
+COLLECT_AFTER = (50_000, 20, 20)
+
 _PR_SET_PDEATHSIG = 1
+
+
+def collect_less() -> None:
+    """Look for garbage in cycles seventy times less often than Python would by itself.
+
+    What was loaded until now is left out for good: it stays, and children share its memory. A
+    create makes thousands of short-lived objects and hardly a cycle; a tenth of the time of its
+    steps went into looking for one.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
 
 
 def die_with_parent(parent: int, how: signal.Signals = signal.SIGKILL) -> None:
