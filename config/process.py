@@ -10,7 +10,7 @@ import sys
 #: What a process gets after its soft stop's time-out, in seconds, before it just ends.
 COLD_SECONDS = 5.0
 
-#: Objects of the youngest generation, then collections of it, then of the next (default 700, 10, 10).
+#: Objects of the youngest generation, then collections of it, then of the next one.
 COLLECT_AFTER = (50_000, 20, 20)
 
 _PR_SET_PDEATHSIG = 1
