@@ -44,7 +44,7 @@ class Engine:
         started = utcnow()
         try:
             onward = retrying(lambda: self._forward(step, message, started))
-        except Exception as error:
+        except Exception as error:  # whatever it is, the flow must turn around, not stand still
             if is_transient(error):
                 raise  # the journal stands where it stood: the sweeper sends this step again
             refusal = as_refusal(error)
@@ -121,16 +121,10 @@ class Engine:
         started = utcnow()
         try:
             done = retrying(lambda: self._backward(step, message, started))
-        except Exception as error:
+        except Exception as error:  # journalled, and tried again by the sweeper
             if not is_transient(error):
-                self.fail(
-                    message["flow"],
-                    message["epoch"],
-                    step,
-                    Failure.BUG,
-                    _describe(error, None),
-                    undoing=True,
-                )
+                flow, epoch, why = message["flow"], message["epoch"], _describe(error, None)
+                self.fail(flow, epoch, step, Failure.BUG, why, undoing=True)
             raise
         if done is None:
             return _stale(task, message)
