@@ -6,7 +6,7 @@ turns its flow around here; whatever is lost on the way, the sweeper sends again
 """
 
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 from celery import Celery, Task
@@ -27,7 +27,6 @@ from tasks.notices import announce
 from tasks.refusals import Refused, as_refusal
 
 log = structlog.get_logger(__name__)
-T = TypeVar("T")
 
 
 class Engine:
