@@ -5,7 +5,9 @@ arguments; messages go through the anonymous exchange. So a broker that was empt
 needs nothing but to be there. Redis knows no queue arguments and ignores them.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
+from functools import wraps
 from typing import Any
 
 from celery.app.amqp import AMQP
@@ -49,6 +51,24 @@ class PatientConnection(Connection):
         """As kombu's, with shorter pauses."""
         super().ensure_connection(*args, **{**RECONNECT, **options})
         return self
+
+    def ensure(
+        self, obj: Any, fun: Callable[..., Any], *args: Any, **options: Any
+    ) -> Callable[..., Any]:
+        """As kombu's, which on Redis may meet a channel that was closed when its broker went away.
+
+        It takes the AttributeError of that for a fault of the program; it is a lost connection.
+        """
+
+        @wraps(fun)
+        def attempt(*args: Any, **options: Any) -> Any:
+            try:
+                return fun(*args, **options)
+            except AttributeError as error:
+                raise ConnectionResetError("the channel was closed") from error
+
+        ensured: Callable[..., Any] = super().ensure(obj, attempt, *args, **options)
+        return ensured
 
     def maybe_close_channel(self, channel: Any) -> None:
         """As kombu's, which lets a connection error pass.

@@ -115,3 +115,24 @@ def test_a_connection_that_holds_messages_is_closed_when_its_broker_has_gone(
 
     assert len(taken) == 1
     assert not connection.connected
+
+
+def test_a_message_goes_out_though_its_channel_was_closed(tmp_path: Path) -> None:
+    """A request must not fail with it; kombu's own connection raises AttributeError."""
+    (port,) = free_ports(1)
+    url = f"redis://127.0.0.1:{port}/0"
+    server = Running(broker.command(url, tmp_path), tmp_path / "log")
+    wait_for(lambda: broker.answers(url))
+    connection = PatientConnection(url)
+    with connection.Producer() as producer:
+        producer.publish({}, routing_key=CONTROL, declare=[declared(CONTROL)])
+        connection.default_channel.close()
+        policy = {"max_retries": 1, "interval_start": 0}
+        producer.publish({}, routing_key=CONTROL, retry=True, retry_policy=policy)
+        assert connection.default_channel.client.llen(CONTROL) == 2
+
+        connection.default_channel.close()
+        server.end()
+        with pytest.raises(OperationalError):
+            producer.publish({}, routing_key=CONTROL, retry=True, retry_policy=policy)
+    connection.close()
