@@ -22,12 +22,10 @@ from sqlalchemy.orm import Session
 
 import tasks.app
 import tasks.engine
-import tasks.node.node
 import tasks.reports
-import tasks.sweep
 from config.routing import CONTROL, EVENTS, NODE_PREFIX, SCHEDULER, SWEEP, node_queue
 from config.settings import Settings, load
-from db import database_app, journal, transactions
+from db import database_app, transactions
 from db.models import Base, Clock, Flow, FlowStep, Residue, Volume, new_id, utcnow
 from db.models.flow import UNFINISHED
 from tasks import dispatch
@@ -35,7 +33,8 @@ from tasks.app import make_celery
 from tasks.engine import Engine
 from tests.broker import Broker, Delivery
 from tests.invariants import check
-from tests.storage_node import StorageNode, WatchedLedger
+from tests.seams import cut_control, cut_node
+from tests.storage_node import StorageNode
 
 PROJECT = "demo"
 MOST_TICKS = 80
@@ -343,36 +342,9 @@ class World:
 
 
 def seams(world: World, patch: pytest.MonkeyPatch) -> None:
-    """Let a world's faults into the engine and the ledger, and take the waiting out of retries.
-
-    The points, in their order. In a control task: begin, transaction, effect (before its line in
-    the journal), commit (the line is written), committed, send, done. On a node: begin, fence,
-    fenced, acted, recorded, done. After `done` Celery sends the next message.
-    """
-    real_writing, real_retrying = transactions.writing, transactions.retrying
-    real_write, real_send = journal.write, dispatch.send
-
-    @contextmanager
-    def writing() -> Iterator[Session]:
-        world.at("transaction")
-        with real_writing() as tx:
-            yield tx
-            world.at("commit")
-        world.at("committed")
-
-    def write(*args: Any, **kwargs: Any) -> None:
-        world.at("effect")
-        real_write(*args, **kwargs)
-
-    def send(app: Celery, outgoing: dispatch.Outgoing) -> None:
-        world.at("send")
-        real_send(app, outgoing)
-
-    for module in (tasks.app, tasks.engine, tasks.reports, tasks.sweep):
-        patch.setattr(module, "writing", writing)
+    """Let a world's faults into engine and ledger, and take the waiting out of retries."""
+    real = transactions.retrying
+    cut_control(world.at, patch.setattr)
+    cut_node(world.at, patch.setattr)
     for module in (tasks.app, tasks.engine, tasks.reports):
-        patch.setattr(module, "retrying", lambda work: real_retrying(work, seconds=0.1))
-    patch.setattr(journal, "write", write)
-    patch.setattr(dispatch, "send", send)
-    watched = type("Watched", (WatchedLedger,), {"at": world.at})
-    patch.setattr(tasks.node.node, "Ledger", watched)
+        patch.setattr(module, "retrying", lambda work: real(work, seconds=0.1))

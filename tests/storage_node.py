@@ -1,6 +1,5 @@
 """A storage node without a worker: its tasks run, and it reports, when a `World` says so."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +11,7 @@ from drivers.fake_faults import write_faults
 from drivers.fake_store import FileStore
 from tasks.node import inventory, report, residue, volume
 from tasks.node.app import make_node
-from tasks.node.ledger import Begin, Ledger, Work
 from tasks.node.report import Reporter
-
-
-class WatchedLedger(Ledger):
-    """A ledger whose process may die around its writing."""
-
-    at: Callable[[str], None]
-
-    def begin(self, work: Work) -> Begin:
-        self.at("fence")
-        begun = super().begin(work)
-        self.at("fenced")
-        return begun
-
-    def finish(self, work: Work, outcome: str, reply: dict[str, Any]) -> None:
-        self.at("acted")
-        super().finish(work, outcome, reply)
-        self.at("recorded")
 
 
 class Reports(Reporter):

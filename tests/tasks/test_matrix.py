@@ -4,7 +4,7 @@ Generated from the definitions of the flows: a flow that is added is in it, once
 begin one. Each case ends with the invariants, and with what the user is owed.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import cycle, islice
@@ -143,7 +143,7 @@ RESET_STATUS = partial(faults.Act, act=faults.reset_to_error)
 FORGET = partial(faults.Act, act=faults.forget_node)
 
 
-def _end(definition: FlowDefinition, step: Step, turn: str, fault: str) -> str:
+def end_of(definition: FlowDefinition, step: Step, turn: str, fault: str) -> str:
     """How a case must end. Trouble of the installation is no reason to fail a request."""
     if turn == "undo":
         return UNDONE
@@ -175,9 +175,11 @@ def _turns(definition: FlowDefinition, step: Step) -> Iterator[str]:
         yield "retry"
 
 
-def _targets() -> Iterator[tuple[FlowDefinition, Step, str, str, bool]]:
+def targets(
+    definitions: Iterable[FlowDefinition],
+) -> Iterator[tuple[FlowDefinition, Step, str, str, bool]]:
     """Each step and each compensation, with what makes a flow come there; whether on a node."""
-    for definition in FLOWS:
+    for definition in definitions:
         for step in definition.steps:
             yield definition, step, step.task, "forward", step.on_node
             for turn in _turns(definition, step) if step.undo_name else ():
@@ -188,11 +190,11 @@ def _cases() -> Iterator[Case]:
     """All cases. Chosen are a few for each task, in turn, so that each fault has its turn too."""
     on_nodes = NODE_FAULTS | LOST_FOR_GOOD
     turns = {True: (cycle(on_nodes), 12), False: (cycle(CONTROL_FAULTS), 3)}
-    for definition, step, task, turn, on_node in _targets():
+    for definition, step, task, turn, on_node in targets(FLOWS):
         names, count = turns[on_node]
         chosen = set(islice(names, count))
         for name, fault in (on_nodes if on_node else CONTROL_FAULTS).items():
-            end = _end(definition, step, turn, name)
+            end = end_of(definition, step, turn, name)
             yield Case(definition, task, turn, name, fault, end, name in chosen)
         for name, fault, end in _interventions(definition, step, turn, on_node):
             yield Case(definition, task, turn, name, fault, end)
@@ -211,7 +213,7 @@ def _interventions(
     yield "force-deleted", FORCE, DELETED
     yield "status-reset", RESET_STATUS, RESET
     if on_node:
-        end = _end(definition, step, turn, "gone-begin")
+        end = end_of(definition, step, turn, "gone-begin")
         yield "node-forgotten", FORGET, DONE if definition.kind == "volume.delete" else end
 
 
@@ -229,6 +231,12 @@ def _turn_around(case: Case, world: World, patch: pytest.MonkeyPatch) -> None:
 
 def _broken(run: Run) -> Any:
     raise RuntimeError("injected")
+
+
+def seen(world: World, volume_id: str) -> Seen:
+    """What the user sees of a volume, as in `ENDS`."""
+    volume = world.volume(volume_id)
+    return (volume.status, volume.size, volume.host is not None) if volume else None
 
 
 CASES = list(_cases())
@@ -251,9 +259,7 @@ def test_fault(case: Case, world: World, monkeypatch: pytest.MonkeyPatch) -> Non
     if case.end == RESET:
         world.delete(volume_id)
         world.finish()
-    volume = world.volume(volume_id)
-    seen = volume and (volume.status, volume.size, volume.host is not None)
-    assert seen == ENDS.get((case.definition.kind, case.end)), world.story()
+    assert seen(world, volume_id) == ENDS.get((case.definition.kind, case.end)), world.story()
     if case.end in (DELETED, RESET):
         assert not any(node.objects() for node in world.nodes.values()), world.story()
 
