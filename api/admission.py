@@ -19,7 +19,7 @@ from api import context, idempotency
 from api.errors import ApiError
 from config.settings import Settings
 from db import journal
-from db.models import Flow, new_id, utcnow
+from db.models import Flow, new_id
 from db.models.flow import RUNNING
 from db.transactions import reading, retrying, writing
 from tasks import dispatch
@@ -71,25 +71,15 @@ def _insert(
     engine: Engine, flow_id: str, kind: str, resource_id: str, payload: dict[str, Any]
 ) -> Flow:
     who = context.current()
-    flow = Flow(
-        id=flow_id,
-        kind=kind,
+    flow = journal.new_flow(
+        kind,
+        str(engine.definitions[kind].steps[0].queue),
+        resource_id,
+        {**payload, "is_admin": who.is_admin},
         project_id=who.project_id,
         user_id=who.user_id,
         request_id=who.request_id,
-        resource_id=resource_id,
-        payload={**payload, "is_admin": who.is_admin},
-        state=RUNNING,
-        position=0,
-        undo_floor=0,
-        epoch=1,
-        seq=0,
-        attempt=1,
-        admitted=False,
-        excluded_hosts=[],
-        queue=engine.definitions[kind].steps[0].queue,
-        resends=0,
-        created_at=utcnow(),
+        flow_id=flow_id,
     )
     committing = False
     try:

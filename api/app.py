@@ -9,7 +9,7 @@ from flask import Flask, Response, g, request
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 import db
-from api import admission, auth, errors, idempotency, microversion
+from api import admission, auth, errors, idempotency, microversion, policy
 from api.blueprint import Fault
 from api.context import new_request_id
 from config.settings import Settings
@@ -70,6 +70,7 @@ def create_app(settings: Settings) -> Flask:
     app.before_request(_begin)
     app.before_request(microversion.take)
     auth.install(app, settings)
+    policy.install(app, settings)
     idempotency.install(app)
     admission.install(app, settings)
     app.after_request(_finish)

@@ -5,10 +5,11 @@ from typing import Any
 from flask import request
 from sqlalchemy import select
 
-from api import links, paging
+from api import links
 from api.auth import require_admin
 from api.blueprint import Blueprint
 from api.errors import ApiError
+from api.listing import listed
 from api.schemas.nodes import ResiduesAnswer
 from db.models import Pool, Residue
 from db.transactions import reading
@@ -24,22 +25,26 @@ SORTABLE = {"id": Residue.id, "host": Residue.host, "created_at": Residue.create
 def list_residues() -> dict[str, Any]:
     """List residues, the newest first; filters `host`, `volume_id`, `flow_id`."""
     require_admin("breezeblock:residues:list")
-    page = paging.requested(SORTABLE)
     query = select(Residue).where(
         *(column == request.args[name] for name, column in FILTERS.items() if name in request.args)
     )
     with reading() as tx:
-        marker = tx.get(Residue, page.marker) if page.marker else None
-        if page.marker and marker is None:
-            raise ApiError(404, f"Residue {page.marker} could not be found.")
-        found = tx.scalars(paging.paged(query, page, SORTABLE, ("created_at", "id"), marker)).all()
         pools = {row.id: row.name for row in tx.execute(select(Pool.id, Pool.name))}
-    answer: dict[str, Any] = {
-        "residues": [_document(one, pools.get(one.pool_id or 0)) for one in found]
-    }
-    if page.is_full(len(found)):
-        answer["residues_links"] = links.next_page("residues", found[-1].id)
-    return answer
+    return listed(
+        query,
+        lambda one: _document(one, pools.get(one.pool_id or 0)),
+        collection="residues",
+        sortable=SORTABLE,
+        find=_find,
+    )
+
+
+def _find(residue_id: str) -> Residue:
+    with reading() as tx:
+        residue = tx.get(Residue, residue_id)
+    if residue is None:
+        raise ApiError(404, f"Residue {residue_id} could not be found.")
+    return residue
 
 
 def _document(residue: Residue, pool: str | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from api.auth import require_admin
 from api.blueprint import Blueprint
 from api.context import current
 from api.errors import ApiError
-from api.links import next_page
+from api.listing import listed
 from api.microversion import at_least
 from api.paging import AnyRow, AnySelect
 from api.query import flag
@@ -83,18 +83,15 @@ def list_volumes_in_detail() -> dict[str, Any]:
 
 
 def _list(view: Any, path: str) -> dict[str, Any]:
-    page = paging.requested(volume_filters.SORTABLE)
-    wanted = volume_view.SHOWN.where(*volume_filters.conditions())
-    marker = find(page.marker) if page.marker else None
-    query = paging.paged(wanted, page, volume_filters.SORTABLE, ("created_at", "id"), marker)
-    with reading() as tx:
-        rows = tx.execute(query).all()
-        body: dict[str, Any] = {"volumes": [view(row) for row in rows]}
-        if at_least(45) and flag("with_count"):
-            body["count"] = tx.scalar(select(func.count()).select_from(wanted.subquery()))
-    if page.is_full(len(rows)):
-        body["volumes_links"] = next_page(path, rows[-1].id)
-    return body
+    return listed(
+        volume_view.SHOWN.where(*volume_filters.conditions()),
+        view,
+        collection="volumes",
+        sortable=volume_filters.SORTABLE,
+        find=find,
+        path=path,
+        count=at_least(45) and flag("with_count"),
+    )
 
 
 @blp.route("/volumes/summary")

@@ -70,6 +70,7 @@ class ApiSettings:
     auth: Annotated[str, choice("noauth", "http_basic")] = "noauth"
     noauth_off_loopback: Annotated[bool, boolean()] = False
     password_file: Annotated[Path | None, path()] = None
+    policy_file: Annotated[Path | None, path()] = None
     default_volume_type: Annotated[str, text(r".{1,255}", "a volume type's name")] = "__DEFAULT__"
     default_availability_zone: Annotated[str, text(r".{1,255}", "a zone's name")] = "nova"
     idempotency_hours: Annotated[int, whole(1, 8760, "hours")] = 24
@@ -301,7 +302,7 @@ def _completed(settings: Settings, given: _Given) -> Settings:
     broker = settings.broker
     if "embedded" not in given["broker"]:
         broker = replace(broker, embedded=broker.url == EMBEDDED_BROKER)
-    ledger, passwords = settings.node.ledger, settings.api.password_file
+    ledger = settings.node.ledger
     if ledger == Path():
         ledger = data / name / "ledger.db"
     return replace(
@@ -309,12 +310,18 @@ def _completed(settings: Settings, given: _Given) -> Settings:
         paths=replace(settings.paths, data=data),
         api=replace(
             settings.api,
-            password_file=None if passwords in (None, Path()) else passwords.absolute(),
+            password_file=_file(settings.api.password_file),
+            policy_file=_file(settings.api.policy_file),
         ),
         database=replace(settings.database, url=url),
         broker=broker,
         node=replace(settings.node, name=name, ledger=ledger.absolute()),
     )
+
+
+def _file(given: Path | None) -> Path | None:
+    """A path that may be left empty."""
+    return None if given in (None, Path()) else given.absolute()
 
 
 def _check_together(settings: Settings) -> None:

@@ -62,7 +62,10 @@ READY = frozenset(
 )
 """Statuses in which a volume that no flow owns has its object, whole."""
 
-PASSING = frozenset({CREATING, *(transition.status for transition in TRANSITIONS.values())})
+PASSING = frozenset(
+    {CREATING}
+    | {taking.status for action, taking in TRANSITIONS.items() if action.startswith("volume.")}
+)
 """Statuses that only a flow at work may leave a volume in."""
 
 Listing = Mapping[str, Mapping[str, int]]

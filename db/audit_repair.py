@@ -187,7 +187,7 @@ def _give_back_volume(tx: Session, difference: AuditDifference) -> bool:
     tx.execute(delete(Hold).where(Hold.flow_id == flow.id))
     journal.write(tx, flow, "supersede", "done", error=error)
     flow.error = error
-    journal.end(flow, SUPERSEDED)
+    journal.end(tx, flow, SUPERSEDED)
     return True
 
 

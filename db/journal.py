@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session
 
-from db.models import Base, Clock, Flow, FlowStep, Volume, utcnow
-from db.models.flow import UNFINISHED
+from db.models import OWNABLE, Base, Clock, Flow, FlowStep, new_id, utcnow
+from db.models.flow import RUNNING, UNFINISHED
 
 # Tables, not classes, on the path of every step: the ORM's own inserts and updates cost twice.
 _FLOWS, _LINES = Base.metadata.tables["flows"], Base.metadata.tables["flow_steps"]
@@ -21,6 +21,44 @@ _NOW = select(Clock.tick).where(Clock.id == 1).scalar_subquery()
 
 # A flow begins at the present tick: at tick 0 it would look lost.
 _FLOW = _FLOWS.insert().values(tick=func.coalesce(_NOW, 0))
+
+
+def new_flow(
+    kind: str,
+    queue: str,
+    resource_id: str,
+    payload: Mapping[str, Any],
+    *,
+    project_id: str,
+    user_id: str,
+    request_id: str,
+    flow_id: str | None = None,
+    parent_id: str | None = None,
+) -> Flow:
+    """A flow that stands at its first step, whose worker takes from `queue`; for `begin`."""
+    return Flow(
+        id=flow_id or new_id(),
+        kind=kind,
+        project_id=project_id,
+        user_id=user_id,
+        request_id=request_id,
+        resource_id=resource_id,
+        payload=dict(payload),
+        state=RUNNING,
+        position=0,
+        undo_floor=0,
+        epoch=1,
+        seq=0,
+        attempt=1,
+        admitted=False,
+        excluded_hosts=[],
+        parent_id=parent_id,
+        told_parent=False,
+        children=0,
+        queue=queue,
+        resends=0,
+        created_at=utcnow(),
+    )
 
 
 def begin(tx: Session, flow: Flow) -> None:
@@ -62,6 +100,7 @@ def _move(columns: tuple[str, ...]) -> Any:
             _FLOWS.c.epoch == bindparam("at_epoch"),
             _FLOWS.c.state == bindparam("stands"),
             _FLOWS.c.position == bindparam("at"),
+            _FLOWS.c.children == 0,
         )
         .values(
             seq=_FLOWS.c.seq + bindparam("lines"),
@@ -141,12 +180,13 @@ def results(tx: Session, flow: Flow) -> dict[str, Any]:
 def raise_epoch(tx: Session, flow: Flow) -> None:
     """Make every message sent so far an old one, here and on the nodes.
 
-    The volume that the flow owns carries the same number, which the next flow continues from.
+    The resource that the flow owns carries the same number, which the next flow continues from.
     """
     flow.epoch += 1
+    model = OWNABLE[flow.kind.partition(".")[0]]
     tx.execute(
-        update(Volume)
-        .where(Volume.flow_id == flow.id)
+        update(model)
+        .where(model.id == flow.resource_id, model.flow_id == flow.id)
         .values(epoch=flow.epoch)
         .execution_options(synchronize_session="fetch")
     )
@@ -158,6 +198,20 @@ def touch(tx: Session, flow: Flow, queue: str) -> None:
     flow.tick = tx.scalar(select(_NOW)) or 0
 
 
-def end(flow: Flow, state: str) -> None:
-    """Finish a flow."""
+def end(tx: Session, flow: Flow, state: str) -> None:
+    """Finish a flow, or park it: the flow that waits for it hears of both."""
     flow.state, flow.finished_at = state, utcnow()
+    tell_parent(tx, flow)
+
+
+def tell_parent(tx: Session, flow: Flow) -> None:
+    """Count `flow`, which has ended, off what its parent waits for; once, however often it ends."""
+    if flow.parent_id is None or flow.told_parent:
+        return
+    flow.told_parent = True
+    tx.execute(
+        update(Flow)
+        .where(Flow.id == flow.parent_id)
+        .values(children=Flow.children - 1, tick=_NOW, resends=0)
+        .execution_options(synchronize_session="fetch")
+    )

@@ -64,7 +64,7 @@ def _supersede(tx: Session, flow: Flow, volume: Volume) -> None:
     holds.release(tx, flow.id)
     journal.write(tx, flow, "supersede", "done", error=error)
     flow.error = error
-    journal.end(flow, SUPERSEDED)
+    journal.end(tx, flow, SUPERSEDED)
     volume.flow_id = None
 
 

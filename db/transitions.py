@@ -6,12 +6,14 @@ A status changes only here and in the flow that owns the row: a flow takes a res
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
-from db.models import Base, Flow, Volume, utcnow
+from db.models import OWNABLE, Flow, Ownable, utcnow
+
+R = TypeVar("R", bound=Ownable)
 
 CREATING = "creating"
 """A flow is making it."""
@@ -64,14 +66,15 @@ class Transition:
 
 
 TRANSITIONS: dict[str, Transition] = {
-    "delete": Transition(
+    # by resource and what is done to it
+    "volume.delete": Transition(
         frozenset(
             {AVAILABLE, ERROR, ERROR_DELETING, ERROR_EXTENDING, "error_restoring", "error_managing"}
         ),
         DELETING,
     ),
-    "force_delete": Transition(frozenset({ANY}), DELETING),
-    "extend": Transition(frozenset({AVAILABLE}), EXTENDING),
+    "volume.force_delete": Transition(frozenset({ANY}), DELETING),
+    "volume.extend": Transition(frozenset({AVAILABLE}), EXTENDING),
 }
 
 
@@ -86,10 +89,17 @@ class NotOwned(Exception):
 class InvalidStatus(Exception):
     """The resource's status, or a flow that is working on it, forbids this."""
 
-    def __init__(self, volume_id: str, action: str, status: str, allowed: frozenset[str]) -> None:
+    def __init__(
+        self,
+        resource_id: str,
+        action: str,
+        status: str,
+        allowed: frozenset[str],
+        noun: str = "volume",
+    ) -> None:
         wanted = " or ".join(sorted(allowed)) if ANY not in allowed else "any, with no flow at work"
         super().__init__(
-            f"Invalid volume: volume {volume_id} cannot be taken for {action}: its status is "
+            f"Invalid {noun}: {noun} {resource_id} cannot be taken for {action}: its status is "
             f"'{status}', and it must be {wanted}."
         )
         self.status = status
@@ -107,49 +117,57 @@ class BeingDestroyed(InvalidStatus):
         self.status = DELETING
 
 
-def take(tx: Session, volume_id: str, action: str, flow: Flow) -> tuple[Volume, str]:
-    """Make `flow` the owner of a volume; returns it with the status that it had.
+def take(tx: Session, model: type[R], resource_id: str, action: str, flow: Flow) -> tuple[R, str]:
+    """Make `flow` the owner of a resource; returns it with the status that it had.
 
-    The epochs of flow and volume become one number above both, so a message of any earlier flow or
-    attempt is recognised as old, on the node too. Raises NotFound or InvalidStatus.
+    `action` is a key of `TRANSITIONS`. The epochs of flow and resource become one number above
+    both, so a message of any earlier flow or attempt is recognised as old, on the node too. Raises
+    NotFound or InvalidStatus.
     """
-    volume = tx.scalars(select(Volume).where(Volume.id == volume_id).with_for_update()).first()
-    if volume is None:
-        raise NotFound(f"Volume {volume_id} could not be found.")
+    noun, _, verb = action.partition(".")
+    found = tx.scalars(
+        select(model)
+        .where(model.id == resource_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).first()
+    if found is None:
+        raise NotFound(f"{noun.capitalize()} {resource_id} could not be found.")
     transition = TRANSITIONS[action]
-    if volume.flow_id not in (None, flow.id) or not transition.permits(volume.status):
-        raise InvalidStatus(volume_id, action, volume.status, transition.allowed)
-    previous, volume.status = volume.status, transition.status
-    volume.flow_id = flow.id
-    volume.epoch = flow.epoch = max(flow.epoch, volume.epoch) + 1
-    return volume, previous
+    if found.flow_id not in (None, flow.id) or not transition.permits(found.status):
+        raise InvalidStatus(resource_id, verb, found.status, transition.allowed, noun)
+    previous, found.status = found.status, transition.status
+    found.flow_id = flow.id
+    found.epoch = flow.epoch = max(flow.epoch, found.epoch) + 1
+    return found, previous
 
 
-def owned(tx: Session, flow: Flow) -> Volume | None:
-    """The volume that `flow` owns, locked; None once something took it away."""
+def owned(tx: Session, model: type[R], flow: Flow) -> R | None:
+    """The resource that `flow` owns, locked; None once something took it away."""
     return tx.scalars(
-        select(Volume)
-        .where(Volume.id == flow.resource_id, Volume.flow_id == flow.id)
+        select(model)
+        .where(model.id == flow.resource_id, model.flow_id == flow.id)
         .with_for_update()
     ).first()
 
 
 def change_owned(tx: Session, flow: Flow, **columns: Any) -> None:
-    """Write columns of the volume that `flow` owns, unread. Raises NotOwned."""
+    """Write columns of the resource that `flow` owns, unread. Raises NotOwned."""
     values = {f"new_{name}": value for name, value in columns.items()} | {
         "new_updated_at": utcnow()
     }
-    owner = {"of_volume": flow.resource_id, "of_flow": flow.id}
-    if tx.execute(_change(tuple(columns)), owner | values).first() is None:
-        raise NotOwned(f"Volume {flow.resource_id} is no longer this flow's.")
+    owner = {"of_resource": flow.resource_id, "of_flow": flow.id}
+    noun = flow.kind.partition(".")[0]
+    if tx.execute(_change(noun, tuple(columns)), owner | values).first() is None:
+        raise NotOwned(f"{noun.capitalize()} {flow.resource_id} is no longer this flow's.")
 
 
 @cache
-def _change(columns: tuple[str, ...]) -> Any:
-    table = Base.metadata.tables["volumes"]
+def _change(noun: str, columns: tuple[str, ...]) -> Any:
+    table: Any = OWNABLE[noun].__table__
     return (
         table.update()
-        .where(table.c.id == bindparam("of_volume"), table.c.flow_id == bindparam("of_flow"))
+        .where(table.c.id == bindparam("of_resource"), table.c.flow_id == bindparam("of_flow"))
         .values(
             {
                 name: bindparam(f"new_{name}", type_=table.c[name].type)
@@ -160,6 +178,6 @@ def _change(columns: tuple[str, ...]) -> Any:
     )
 
 
-def let_go(volume: Volume, status: str) -> None:
+def let_go(resource: Ownable, status: str) -> None:
     """End a flow's ownership with the status that its end calls for."""
-    volume.status, volume.flow_id = status, None
+    resource.status, resource.flow_id = status, None

@@ -37,6 +37,20 @@ class Run:
     flow: "Flow"
     ctx: Mapping[str, Any]
     settings: Settings
+    children: list["Child"] = field(default_factory=list)
+    """Flows that a control step begins by adding them here; the flow goes on when all have ended.
+
+    After admission only, since no client can be kept waiting for them.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A flow that another one begins, in the name of the same user and request."""
+
+    kind: str
+    resource_id: str
+    payload: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

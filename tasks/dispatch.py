@@ -37,6 +37,8 @@ def current(tx: Session, settings: Settings, definition: FlowDefinition, flow: F
     run = Run(tx, flow, journal.results(tx, flow), settings)
     message = _message(flow)
     message["ctx"] = dict(run.ctx)
+    if flow.state != UNDOING:
+        _pass_over(definition, flow, run)
     step = definition.steps[flow.position]
     if flow.state == UNDOING:
         steps = definition.undoable(flow.position, flow.undo_floor)
@@ -48,6 +50,13 @@ def current(tx: Session, settings: Settings, definition: FlowDefinition, flow: F
     if order is not None and (placed := order(run)) is not None:
         address(message, placed)
     return Outgoing(links, message)
+
+
+def _pass_over(definition: FlowDefinition, flow: Flow, run: Run) -> None:
+    """Stand a flow that has waited for others behind a node's step that it does not need."""
+    step = definition.steps[flow.position]
+    if step.order is not None and step.order(run) is None:
+        flow.position += 1
 
 
 def address(message: Message, order: NodeOrder) -> None:

@@ -19,9 +19,10 @@ from db import journal, residues
 from db.models import Flow, utcnow
 from db.models.flow import CANCELLED, FAILED, PARKED, REFUSED, RUNNING, SUCCEEDED, UNDOING
 from db.transactions import is_transient, retrying, writing
-from tasks import dispatch
+from tasks import children, dispatch
 from tasks.decisions import Action, Decision, Failure, decide
 from tasks.definition import FlowDefinition, NodeOrder, Run, Step
+from tasks.lines import write_failure, write_reply
 from tasks.message import Message, Reply
 from tasks.notices import announce
 from tasks.refusals import Refused, as_refusal
@@ -42,7 +43,7 @@ class Engine:
         """Run a control step; returns the message for the next link of the chain."""
         started = utcnow()
         try:
-            onward = retrying(lambda: self._forward(step, message, started))
+            done = retrying(lambda: self._forward(step, message, started))
         except Exception as error:  # whatever it is, the flow must turn around, not stand still
             if is_transient(error):
                 raise  # the journal stands where it stood: the sweeper sends this step again
@@ -52,17 +53,25 @@ class Engine:
             if refusal is None:
                 raise
             raise refusal from error
-        if onward is None:
+        if done is None:
             return _stale(task, message)
+        onward, others = done
+        for outgoing in others:
+            self.send(outgoing)
         definition = self.definitions[step.kind]
         if step.name == definition.admission:
             announce(self.app, message["flow"])
+        if onward is None:
+            return _end(task, "waiting", message)  # for the flows that it began
         after = dispatch.follow(definition, step)
         if after is not None and after.on_node and onward["node"] is None:
             task.request.chain.pop()  # the node has nothing to do: on to the link behind it
         return onward
 
-    def _forward(self, step: Step, message: Message, started: datetime) -> Message | None:
+    def _forward(
+        self, step: Step, message: Message, started: datetime
+    ) -> tuple[Message | None, list[dispatch.Outgoing]] | None:
+        """Returns the onward message (None: the flow waits) and what else is to be sent."""
         definition = self.definitions[step.kind]
         before = definition.steps[step.index - 1] if step.index else None
         reply = message.get("reply")
@@ -92,16 +101,26 @@ class Engine:
                 return None
             ctx = dict(message["ctx"])
             if proof and before:
-                _write_reply(tx, flow, before.name, proof, seq=flow.seq - 1)
+                write_reply(tx, flow, before.name, proof, seq=flow.seq - 1)
                 ctx |= proof.get("result") or {}
             run = Run(tx, flow, ctx, self.settings)
             result = step.do(run) if step.do else None
             journal.write(tx, flow, step.name, "done", seq=flow.seq, started=started, result=result)
             onward: Message = {**message, "epoch": flow.epoch, "ctx": ctx | (result or {})}
             onward |= {"node": None, "op": None, "reply": None}
+            if run.children:
+                return None, children.begin(tx, self.definitions, run)
             if after is not None and after.order is not None:
                 self._address(tx, flow, onward, after)
-        return onward
+            if after is None and flow.parent_id is not None:
+                journal.tell_parent(tx, flow)
+                parent = self._parent_of(tx, flow)
+                return onward, [parent] if parent else []
+        return onward, []
+
+    def _parent_of(self, tx: Session, flow: Flow) -> dispatch.Outgoing | None:
+        """What sends on the flow that waited for `flow`, which has ended."""
+        return children.parent_to_send(tx, self.settings, self.definitions, flow)
 
     def _address(self, tx: Session, flow: Flow, onward: Message, after: Step) -> None:
         """Give the node of the step `after` its orders, or stand the flow behind that step."""
@@ -150,7 +169,7 @@ class Engine:
             if flow is None:
                 return None
             if undone and reply:
-                _write_reply(tx, flow, str(undone.undo_name), reply, seq=flow.seq - 1, undo=True)
+                write_reply(tx, flow, str(undone.undo_name), reply, seq=flow.seq - 1, undo=True)
             run = Run(tx, flow, message["ctx"], self.settings)
             result = step.undo(run) if step.undo else None
             journal.write(
@@ -205,10 +224,10 @@ class Engine:
             journal.touch(tx, flow, outgoing.queue)
             return outgoing
         if (flow.error or {}).get("type") == "Cancelled":
-            journal.end(flow, CANCELLED)
+            journal.end(tx, flow, CANCELLED)
         else:
-            journal.end(flow, FAILED if flow.admitted else REFUSED)
-        return None
+            journal.end(tx, flow, FAILED if flow.admitted else REFUSED)
+        return self._parent_of(tx, flow)
 
     # -- turning around --------------------------------------------------------------------------
 
@@ -281,7 +300,7 @@ class Engine:
         error = {"step": name, "attempt": flow.attempt, **error}
         order = _order(run, step, undoing)
         host = order.host if order else None
-        _write_failure(tx, flow, name, failure, error, host, reply, undoing)
+        write_failure(tx, flow, name, failure, error, host, reply, undoing)
         log.warning("step failed", flow=flow.id, step=name, failure=failure.value, error=error)
         if decision.action is Action.AGAIN:
             return None
@@ -293,8 +312,8 @@ class Engine:
         if decision.action is Action.PARK:
             if definition.parking:
                 definition.parking.park(run)
-            journal.end(flow, PARKED)
-            return None
+            journal.end(tx, flow, PARKED)
+            return self._parent_of(tx, flow)
         if decision.action is Action.PROCEED:
             return self._undo_from(tx, definition, flow, step.index - 1)
         if host and decision.action is Action.RETRY:
@@ -326,8 +345,12 @@ class Engine:
 
 
 def _stale(task: Task, message: Message) -> dict[str, Any]:
+    return _end(task, "stale", message)
+
+
+def _end(task: Task, how: str, message: Message) -> dict[str, Any]:
     task.request.chain = None
-    return {"ended": "stale", "flow": message["flow"], "epoch": message["epoch"]}
+    return {"ended": how, "flow": message["flow"], "epoch": message["epoch"]}
 
 
 def _describe(error: BaseException, refusal: Refused | None) -> dict[str, Any]:
@@ -348,47 +371,3 @@ def _leave_residue(run: Run, step: Step, error: dict[str, Any], decision: Decisi
         resume = decision.action is Action.PARK
         reason = str(error.get("message", error.get("type")))
         residues.leave(run.tx, run.flow, order.host, order.op, reason, resume=resume)
-
-
-def _write_reply(
-    tx: Session, flow: Flow, name: str, reply: Reply, *, seq: int, undo: bool = False
-) -> None:
-    journal.write(
-        tx,
-        flow,
-        name,
-        reply["outcome"],
-        seq=seq,
-        undo=undo,
-        node=reply.get("node"),
-        started=_time(reply.get("started")),
-        finished=_time(reply.get("finished")),
-        result=reply.get("result"),
-    )
-
-
-def _write_failure(
-    tx: Session,
-    flow: Flow,
-    name: str,
-    failure: Failure,
-    error: dict[str, Any],
-    host: str | None,
-    reply: Reply | None,
-    undoing: bool,
-) -> None:
-    journal.write(
-        tx,
-        flow,
-        name,
-        failure.value,
-        undo=undoing,
-        node=host,
-        started=_time(reply.get("started")) if reply else None,
-        finished=_time(reply.get("finished")) if reply else None,
-        error=error,
-    )
-
-
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text).replace(tzinfo=None) if text else None

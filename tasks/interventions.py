@@ -26,6 +26,7 @@ def retry(engine: Engine, flow_id: str) -> None:
         if flow.state == PARKED:
             outgoing = _reopened(tx, engine, flow)
         elif flow.state in UNFINISHED:
+            _refuse_while_it_waits(flow)
             outgoing = resend(tx, engine, flow)
         else:
             raise NotNow(f"Flow {flow_id} has ended: it is {flow.state}.")
@@ -38,6 +39,7 @@ def cancel(engine: Engine, flow_id: str, reason: str) -> None:
         flow = _locked(tx, flow_id)
         if flow.state != RUNNING:
             raise NotNow(f"Flow {flow_id} cannot be cancelled: it is {flow.state}.")
+        _refuse_while_it_waits(flow)
         definition = engine.definitions[flow.kind]
         pivot = definition.index(definition.pivot)
         if pivot is not None and flow.position >= pivot:
@@ -50,6 +52,13 @@ def cancel(engine: Engine, flow_id: str, reason: str) -> None:
         outgoing = engine.abort(tx, flow, error)
     if outgoing is not None:
         engine.send(outgoing)
+
+
+def _refuse_while_it_waits(flow: Flow) -> None:
+    if flow.children:
+        raise NotNow(
+            f"Flow {flow.id} waits for {flow.children} flows that it began; retry or cancel those."
+        )
 
 
 def _locked(tx: Session, flow_id: str) -> Flow:

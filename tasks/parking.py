@@ -16,7 +16,7 @@ class VolumeParking:
 
     def park(self, run: Run) -> None:
         """Let go of the volume, so that others may take it meanwhile."""
-        volume = owned(run.tx, run.flow)
+        volume = owned(run.tx, Volume, run.flow)
         if volume is not None:
             let_go(volume, self.parked)
 

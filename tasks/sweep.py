@@ -125,6 +125,7 @@ def _without_progress(engine: Engine, tick: int) -> list[tuple[str, int, int]]:
         .outerjoin(QueueProbe, QueueProbe.queue == Flow.queue)
         .where(
             Flow.state.in_(UNFINISHED),
+            Flow.children == 0,
             Flow.tick <= tick - settings.grace_ticks,
             or_(answered > Flow.tick, silent),
         )

@@ -106,7 +106,7 @@ def db_entry(run: Run) -> Results:
 @db_entry.compensation
 def remove_or_fail(run: Run) -> Results:
     """The row becomes `error`; if the request was never admitted, it goes."""
-    volume = owned(run.tx, run.flow)
+    volume = owned(run.tx, Volume, run.flow)
     if volume is not None and run.flow.admitted:
         let_go(volume, ERROR)
     elif volume is not None:
@@ -132,7 +132,7 @@ def quota_commit(run: Run) -> Results:
 @quota_commit.compensation
 def quota_give_back(run: Run) -> Results:
     """Give back what the row says was charged."""
-    volume = owned(run.tx, run.flow)
+    volume = owned(run.tx, Volume, run.flow)
     if volume is not None:
         quota.give_back(run.tx, volume)
     return None
@@ -170,7 +170,7 @@ def schedule(run: Run) -> Results:
 def release_claim(run: Run) -> Results:
     """Release the claim, unless a residue has taken it over."""
     capacity.release(run.tx, run.flow.id)
-    volume = owned(run.tx, run.flow)
+    volume = owned(run.tx, Volume, run.flow)
     if volume is not None:
         volume.host = None
     return None

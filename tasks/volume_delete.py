@@ -30,7 +30,8 @@ def extract(run: Run) -> Results:
     """
     force = bool(run.flow.payload.get("force"))
     volume = fenced(run.tx, run.flow.resource_id) if force else _visible(run)
-    volume, _ = take(run.tx, volume.id, "force_delete" if force else "delete", run.flow)
+    action = "volume.force_delete" if force else "volume.delete"
+    volume, _ = take(run.tx, Volume, volume.id, action, run.flow)
     residues.drop_resumable(run.tx, volume)
     return {"object": volume.object_name, **_where(run, volume)}
 
@@ -57,7 +58,7 @@ def destroy(run: Run) -> NodeOrder | None:
 @delete_volume.step()
 def finish(run: Run) -> Results:
     """Remove the row, with what it was charged and what it held in its pool."""
-    volume = owned(run.tx, run.flow)
+    volume = owned(run.tx, Volume, run.flow)
     if volume is not None:
         remove_volume(run.tx, volume)
     return None

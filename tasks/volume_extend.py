@@ -27,7 +27,7 @@ extend_volume = FlowDefinition(
 @extend_volume.step()
 def extract(run: Run) -> Results:
     """Take the volume for extending, and work out by how much it grows."""
-    volume, previous = take(run.tx, run.flow.resource_id, "extend", run.flow)
+    volume, previous = take(run.tx, Volume, run.flow.resource_id, "volume.extend", run.flow)
     if not volume.visible:
         raise NotFound(f"Volume {volume.id} could not be found.")
     new_size = run.flow.payload["new_size_gib"]
@@ -54,7 +54,7 @@ def extract(run: Run) -> Results:
 @extract.compensation
 def restore_status(run: Run) -> Results:
     """Before admission the volume is what it was; after it, its owner sees that it did not grow."""
-    volume = owned(run.tx, run.flow)
+    volume = owned(run.tx, Volume, run.flow)
     if volume is not None:
         let_go(volume, ERROR_EXTENDING if run.flow.admitted else run.ctx["previous_status"])
     return None
@@ -88,7 +88,7 @@ def quota_commit(run: Run) -> Results:
 @quota_commit.compensation
 def quota_give_back(run: Run) -> Results:
     """Give the growth back."""
-    volume = owned(run.tx, run.flow)
+    volume = owned(run.tx, Volume, run.flow)
     if volume is not None:
         quota.give_back(run.tx, volume, count=0, gib=run.ctx["growth_gib"])
     return None
@@ -141,7 +141,7 @@ def finish(run: Run) -> Results:
 
 
 def _volume(run: Run) -> Volume:
-    volume = owned(run.tx, run.flow)
+    volume = owned(run.tx, Volume, run.flow)
     if volume is None:
         raise Refused(409, f"Volume {run.flow.resource_id} is no longer this flow's.")
     return volume

@@ -34,6 +34,8 @@ class Flow(Base):
     `position` is the index of the step that is to take effect next (while undoing: of the step
     whose compensation is). `epoch` is raised by compare-and-set before anything is sent again.
     `tick` is the sweeper's count at the last progress, `queue` where the last message went.
+    `children` counts the flows begun by this one (their `parent_id`) that have not ended; until it
+    is 0 this one waits.
     """
 
     __tablename__ = "flows"
@@ -56,6 +58,10 @@ class Flow(Base):
     excluded_hosts: Mapped[list[str]] = mapped_column(Json, default=list)
     error: Mapped[dict[str, Any] | None] = mapped_column(NullableJson)
 
+    parent_id: Mapped[str | None] = mapped_column(Uuid)
+    told_parent: Mapped[bool] = mapped_column(default=False)
+    children: Mapped[int] = mapped_column(default=0)
+
     queue: Mapped[str] = mapped_column(String(255))
     tick: Mapped[int] = mapped_column(default=0)
     resends: Mapped[int] = mapped_column(default=0)
@@ -69,6 +75,7 @@ class Flow(Base):
         Index("ix_flows_created", "created_at", "id"),
         Index("ix_flows_resource", "resource_id"),
         Index("ix_flows_request", "request_id"),
+        Index("ix_flows_parent", "parent_id"),
         Index("ix_flows_finished", "finished_at"),
     )
 

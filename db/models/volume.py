@@ -27,11 +27,22 @@ class Volume(Base):
     size: Mapped[int]
     status: Mapped[str] = mapped_column(String(32))
     visible: Mapped[bool] = mapped_column(default=False)
+    attach_status: Mapped[str] = mapped_column(String(32), default="detached")
+    previous_status: Mapped[str | None] = mapped_column(String(32))
+    migration_status: Mapped[str | None] = mapped_column(String(32))
+    replication_status: Mapped[str | None] = mapped_column(String(32))
+    readonly: Mapped[bool | None]
     bootable: Mapped[bool] = mapped_column(default=False)
     multiattach: Mapped[bool] = mapped_column(default=False)
     volume_type_id: Mapped[str | None] = mapped_column(ForeignKey("volume_types.id"))
     availability_zone: Mapped[str | None] = mapped_column(String(255))
     meta: Mapped[dict[str, Any]] = mapped_column("metadata", Json, default=dict)
+    image_meta: Mapped[dict[str, Any]] = mapped_column("image_metadata", Json, default=dict)
+    consumes_quota: Mapped[bool] = mapped_column(default=True)
+    encryption_key_id: Mapped[str | None] = mapped_column(Uuid)
+    snapshot_id: Mapped[str | None] = mapped_column(Uuid)
+    source_volid: Mapped[str | None] = mapped_column(Uuid)
+    group_id: Mapped[str | None] = mapped_column(Uuid)
 
     host: Mapped[str | None] = mapped_column(String(255))
     pool_id: Mapped[int | None] = mapped_column(ForeignKey("pools.id"))
@@ -57,6 +68,9 @@ class Volume(Base):
         Index("ix_volumes_project_status", "project_id", "status"),
         Index("ix_volumes_flow", "flow_id"),
         Index("ix_volumes_type", "volume_type_id"),
+        Index("ix_volumes_group", "group_id"),
+        Index("ix_volumes_snapshot", "snapshot_id"),
+        Index("ix_volumes_source", "source_volid"),
         Index("ix_volumes_pool", "pool_id"),
     )
 

@@ -38,7 +38,7 @@ def test_a_volume_is_taken_only_from_a_status_of_the_table(
         with sqlite_database.writing() as tx:
             flow = tx.get_one(Flow, flow_id)
             try:
-                _, previous = transitions.take(tx, volume_id, action, flow)
+                _, previous = transitions.take(tx, Volume, volume_id, f"volume.{action}", flow)
             except InvalidStatus as error:
                 assert error.status == status
                 assert f"'{status}'" in str(error)
@@ -52,19 +52,21 @@ def test_a_volume_in_work_is_not_taken_and_its_epoch_only_grows(database: Databa
     volume_id = _volume(database, "available", epoch=7)
     first, second = database.flow(), database.flow()
     with database.writing() as tx:
-        volume, _ = transitions.take(tx, volume_id, "extend", tx.get_one(Flow, first))
+        volume, _ = transitions.take(
+            tx, Volume, volume_id, "volume.extend", tx.get_one(Flow, first)
+        )
         assert (volume.flow_id, volume.epoch) == (first, 8)
         assert tx.get_one(Flow, first).epoch == 8
     for action in ("delete", "extend", "force_delete"):
         with pytest.raises(InvalidStatus), database.writing() as tx:
-            transitions.take(tx, volume_id, action, tx.get_one(Flow, second))
+            transitions.take(tx, Volume, volume_id, f"volume.{action}", tx.get_one(Flow, second))
 
 
 def test_what_is_not_there_is_not_found(database: Database) -> None:
     flow_id = database.flow()
     with database.writing() as tx:
         with pytest.raises(NotFound):
-            transitions.take(tx, new_id(), "delete", tx.get_one(Flow, flow_id))
+            transitions.take(tx, Volume, new_id(), "volume.delete", tx.get_one(Flow, flow_id))
         with pytest.raises(NotFound):
             overrides.reset_volume_status(tx, new_id(), "error")
         with pytest.raises(NotFound):
@@ -88,7 +90,7 @@ def test_a_request_that_is_overtaken_before_its_admission_is_told_of_it(database
     with database.writing() as tx:
         flow = tx.get_one(Flow, flow_id)
         flow.kind, flow.resource_id = "volume.extend", volume_id
-        transitions.take(tx, volume_id, "extend", flow)
+        transitions.take(tx, Volume, volume_id, "volume.extend", flow)
     with database.writing() as tx:
         overrides.fenced(tx, volume_id)
     with database.writing() as tx:

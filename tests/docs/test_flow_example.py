@@ -42,7 +42,7 @@ def world(guide: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     db.upgrade(load(environ=more))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tasks.app, "FLOWS", [*tasks.app.FLOWS, guide.note_volume])
-        patch.setitem(TRANSITIONS, "note", Transition(frozenset({AVAILABLE}), "noting"))
+        patch.setitem(TRANSITIONS, "volume.note", Transition(frozenset({AVAILABLE}), "noting"))
         with standing_world(more) as world:
             yield world
 

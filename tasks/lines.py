@@ -1,0 +1,57 @@
+"""Lines of the journal for steps that a node has answered, and for steps that failed."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from db import journal
+from db.models import Flow
+from tasks.decisions import Failure
+from tasks.message import Reply
+
+
+def write_reply(
+    tx: Session, flow: Flow, name: str, reply: Reply, *, seq: int, undo: bool = False
+) -> None:
+    """The line of a step that a node has done."""
+    journal.write(
+        tx,
+        flow,
+        name,
+        reply["outcome"],
+        seq=seq,
+        undo=undo,
+        node=reply.get("node"),
+        started=_time(reply.get("started")),
+        finished=_time(reply.get("finished")),
+        result=reply.get("result"),
+    )
+
+
+def write_failure(
+    tx: Session,
+    flow: Flow,
+    name: str,
+    failure: Failure,
+    error: dict[str, Any],
+    host: str | None,
+    reply: Reply | None,
+    undoing: bool,
+) -> None:
+    """The line of a step that failed; with a node's reply if it was a node's."""
+    journal.write(
+        tx,
+        flow,
+        name,
+        failure.value,
+        undo=undoing,
+        node=host,
+        started=_time(reply.get("started")) if reply else None,
+        finished=_time(reply.get("finished")) if reply else None,
+        error=error,
+    )
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text).replace(tzinfo=None) if text else None
