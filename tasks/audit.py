@@ -72,6 +72,7 @@ def register(app: Celery, engine: Engine, in_context: InContext) -> None:
         audit=str,
         node=str,
         backend=str,
+        listing=str,
         part=int,
         last=bool,
         objects=list,
@@ -126,18 +127,29 @@ def nudge(engine: Engine, audit: Audit) -> None:
 
 def answers(tx: Session, audit: Audit) -> dict[str, str | None]:
     """The back ends whose list has wholly come in this round; with why a list is not whole."""
-    parts: dict[str, list[tuple[int, bool, str | None]]] = defaultdict(list)
-    for backend, part, last, error in tx.execute(
-        select(AuditPart.backend, AuditPart.part, AuditPart.last, AuditPart.error)
+    return {backend: error for backend, (_, error) in _came(tx, audit).items()}
+
+
+def _came(tx: Session, audit: Audit) -> dict[str, tuple[str, str | None]]:
+    """For each back end the first listing of which all parts are there, and its error.
+
+    A back end that got its message twice may list twice, with something made or gone in between.
+    """
+    parts: dict[tuple[str, str], list[tuple[int, bool, str | None]]] = defaultdict(list)
+    for backend, listing, part, last, error in tx.execute(
+        select(
+            AuditPart.backend, AuditPart.listing, AuditPart.part, AuditPart.last, AuditPart.error
+        )
         .where(AuditPart.audit_id == audit.id, AuditPart.round == audit.round)
-        .order_by(AuditPart.part)
+        .order_by(AuditPart.listing, AuditPart.part)
     ):
-        parts[backend].append((part, last, error))
-    return {
-        backend: found[-1][2]
-        for backend, found in parts.items()
-        if found[-1][1] and len(found) == found[-1][0] + 1
-    }
+        parts[backend, listing].append((part, last, error))
+    came: dict[str, tuple[str, str | None]] = {}
+    for (backend, listing), found in parts.items():
+        number, last, error = found[-1]
+        if last and len(found) == number + 1:
+            came.setdefault(backend, (listing, error))
+    return came
 
 
 def _backends(tx: Session, limit: int) -> dict[str, Any]:
@@ -166,14 +178,14 @@ def take_part(engine: Engine, message: Mapping[str, Any]) -> None:
 
     def keep() -> bool:
         backend = f"{message['node']}@{message['backend']}"
-        key = (audit_id, int(number), backend, message["part"])
+        key = (audit_id, int(number), backend, message["listing"], message["part"])
         with writing() as tx:
             audit = tx.get(Audit, audit_id, with_for_update=True)
             # Only from whom it was asked, and only while it is waited for.
             if audit is None or not _waits(audit, int(number)) or backend not in audit.asked:
                 return False
             if tx.get(AuditPart, key) is None:
-                names = ("audit_id", "round", "backend", "part")
+                names = ("audit_id", "round", "backend", "listing", "part")
                 part = {name: message.get(name) for name in ("last", "error", "objects")}
                 tx.add(AuditPart(**dict(zip(names, key, strict=True)), **part))
                 tx.flush()
@@ -219,9 +231,8 @@ def _compare(audit_id: str, number: int) -> list[str] | None:
         audit = tx.get(Audit, audit_id)
         if audit is None or not _waits(audit, number):
             return None
-        came = answers(tx, audit)
-        whole = [name for name, error in came.items() if error is None]
-        listing = _listing(tx, audit, whole)
+        came = _came(tx, audit)
+        listing = _listing(tx, audit, came)
         found = compare(tx, listing)
     with writing() as tx:
         audit = tx.get(Audit, audit_id, with_for_update=True, populate_existing=True)
@@ -245,24 +256,30 @@ def _compare(audit_id: str, number: int) -> list[str] | None:
     return None
 
 
-def _listing(tx: Session, audit: Audit, whole: Iterable[str]) -> dict[str, dict[str, int]]:
+def _listing(
+    tx: Session, audit: Audit, came: Mapping[str, tuple[str, str | None]]
+) -> dict[str, dict[str, int]]:
+    whole = {backend: listing for backend, (listing, error) in came.items() if error is None}
     listing: dict[str, dict[str, int]] = {name: {} for name in whole}
-    for backend, objects in tx.execute(
-        select(AuditPart.backend, AuditPart.objects).where(
+    for backend, of, objects in tx.execute(
+        select(AuditPart.backend, AuditPart.listing, AuditPart.objects).where(
             AuditPart.audit_id == audit.id, AuditPart.round == audit.round
         )
     ):
-        if backend in listing:
+        if whole.get(backend) == of:
             listing[backend].update(objects)
     return listing
 
 
 def _answered(
-    name: str, listing: Mapping[str, Mapping[str, int]], came: Mapping[str, str | None]
+    name: str,
+    listing: Mapping[str, Mapping[str, int]],
+    came: Mapping[str, tuple[str, str | None]],
 ) -> dict[str, Any]:
     if name in listing:
         return {"state": ANSWERED, "reason": None, "objects": len(listing[name])}
-    reason = came.get(name) or f"node {name.partition('@')[0]} has not answered in time"
+    _, error = came.get(name, ("", None))
+    reason = error or f"node {name.partition('@')[0]} has not answered in time"
     return {"state": UNASKED, "reason": reason}
 
 

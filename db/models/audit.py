@@ -54,7 +54,10 @@ class Audit(Base):
 
 
 class AuditPart(Base):
-    """One message of a back end's list: pairs of object name and GiB; kept until all have come."""
+    """One message of a back end's list: pairs of object name and GiB; kept until all have come.
+
+    A back end that was asked twice makes two lists; `listing` tells their parts from each other.
+    """
 
     __tablename__ = "audit_parts"
 
@@ -63,6 +66,7 @@ class AuditPart(Base):
     )
     round: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     backend: Mapped[str] = mapped_column(String(255), primary_key=True)
+    listing: Mapped[str] = mapped_column(Uuid, primary_key=True)
     part: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     last: Mapped[bool]
     error: Mapped[str | None] = mapped_column(Text)

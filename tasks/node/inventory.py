@@ -1,5 +1,6 @@
 """What a back end really holds, for the audit."""
 
+import uuid
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
@@ -23,13 +24,15 @@ def register(app: Celery, node: Node) -> None:
         """List the objects of one back end in `audit.inventory` messages.
 
         They are numbered by `part` from 0; the one with `last` true ends the list, and its `error`
-        says why the list is not whole, or is null.
+        says why the list is not whole, or is null. `listing` tells this list from another one that
+        is made when the same message comes twice: the parts of two do not make a whole.
         """
         try:
             body = understood(message, audit=str, backend=str)
         except UnintelligibleError as error:
             node.park(self, message, str(error))
             return
+        listing = str(uuid.uuid4())
         for part, (objects, last, reason) in enumerate(_parts(node, body["backend"])):
             node.send(
                 "audit.inventory",
@@ -38,6 +41,7 @@ def register(app: Celery, node: Node) -> None:
                     "audit": body["audit"],
                     "node": node.host,
                     "backend": body["backend"],
+                    "listing": listing,
                     "part": part,
                     "last": last,
                     "error": reason,

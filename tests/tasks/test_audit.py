@@ -14,6 +14,7 @@ from db.models.audit import COLLECTING, CONFIRMING, DONE
 from tasks.audit import check
 from tasks.node import inventory
 from tests import audits
+from tests.broker import Delivery
 from tests.harness import World
 
 QUEUES = (EVENTS, CONTROL, SCHEDULER, SWEEP, node_queue("node1"), node_queue("node2"))
@@ -237,6 +238,36 @@ def test_parts_that_come_twice_or_late_change_nothing(world: World) -> None:
         assert tx.query(AuditPart).count() == 0
 
 
+def test_parts_of_two_lists_do_not_make_a_whole(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a node that was asked twice and listed twice, when the end of the one list and the
+    beginning of the other are missing, then the rest is not taken for a list."""
+    monkeypatch.setattr(inventory, "CHUNK", 1)
+    world.create(1)
+    world.settle()
+    host = str(only_volume(world).host).partition("@")[0]
+    audit_id = audits.begin(world)
+    parts: list[Delivery] = []
+    while world.run(lambda one: one.task in ("node.inventory", "audit.inventory")) is not None:
+        queue = next(queue for queue in QUEUES if world.broker.holds(queue))
+        taken = world.broker.take(queue)
+        if taken.task == "audit.inventory":
+            parts.append(taken)
+        else:
+            world.execute(taken)
+            world.execute(taken)
+    begins, ends, begins_again, ends_again = (p for p in parts if p.message["node"] == host)
+    assert begins.message["objects"] == begins_again.message["objects"] != []
+
+    for part in [p for p in parts if p.message["node"] != host] + [begins, ends_again]:
+        world.execute(part)
+
+    assert audits.state(world, audit_id) == COLLECTING
+    world.execute(ends)
+    assert audits.state(world, audit_id) == DONE
+
+
 def test_a_part_from_another_node_is_not_believed(world: World) -> None:
     audit_id = audits.begin(world)
     world.run(lambda one: one.task == "audit.inventory")
@@ -246,6 +277,7 @@ def test_a_part_from_another_node_is_not_believed(world: World) -> None:
         "audit": f"{audit_id}/1",
         "node": "node9",
         "backend": "fake",
+        "listing": "1" * 36,
         "part": 0,
         "last": True,
         "error": None,

@@ -185,6 +185,7 @@ def upgrade() -> None:
     op.create_index("ix_group_volume_types_type", "group_volume_types", ["volume_type_id"])
     _volumes_children()
     _columns()
+    _audit_parts(sa.Column("listing", sa.String(length=36), nullable=False))
 
 
 def _volumes_children() -> None:
@@ -340,8 +341,28 @@ def _columns() -> None:
     op.create_index("ix_volumes_source", "volumes", ["source_volid"])
 
 
+def _audit_parts(*listing: sa.Column[str]) -> None:
+    """The table anew, with another key. What it holds is kept for seconds only."""
+    op.drop_table("audit_parts")
+    key = ["audit_id", "round", "backend", *(column.name for column in listing), "part"]
+    op.create_table(
+        "audit_parts",
+        sa.Column("audit_id", sa.String(length=36), nullable=False),
+        sa.Column("round", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("backend", sa.String(length=255), nullable=False),
+        *listing,
+        sa.Column("part", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("last", sa.Boolean(), nullable=False),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("objects", JSON, nullable=False),
+        sa.ForeignKeyConstraint(["audit_id"], ["audits.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint(*key),
+    )
+
+
 def downgrade() -> None:
     """Back."""
+    _audit_parts()
     op.drop_index("ix_volumes_source", "volumes")
     op.drop_index("ix_volumes_snapshot", "volumes")
     op.drop_index("ix_volumes_group", "volumes")

@@ -42,6 +42,8 @@ def test_every_object_is_listed_once(
     assert [part["part"] for part in answer] == list(range(parts))
     assert {(p["audit"], p["node"], p["backend"]) for p in answer} == {("audit-1", host, "fake")}
     assert all(part["error"] is None for part in answer)
+    assert len({part["listing"] for part in answer}) == 1
+    assert {part["listing"] for part in answer} != {part["listing"] for part in ask(node)}
 
 
 def test_a_back_end_that_is_down_does_not_pass_for_empty(node: Harness, tmp_path: Path) -> None:
