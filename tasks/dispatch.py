@@ -3,15 +3,18 @@
 from dataclasses import dataclass
 
 from celery import Celery, chain
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from config.routing import CONTROL, node_queue
 from config.settings import Settings
 from db import journal
-from db.models import Flow
+from db.models import Flow, Node
 from db.models.flow import UNDOING
 from tasks.definition import FlowDefinition, NodeOrder, Run, Step
 from tasks.message import VERSION, Message
+
+_LEDGER = select(Node.ledger).where(Node.host == bindparam("of_host"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ def current(tx: Session, settings: Settings, definition: FlowDefinition, flow: F
         links = _forward_links(definition, flow.position)
         order = step.order
     if order is not None and (placed := order(run)) is not None:
-        address(message, placed)
+        address(tx, message, placed)
     return Outgoing(links, message)
 
 
@@ -59,9 +62,14 @@ def _pass_over(definition: FlowDefinition, flow: Flow, run: Run) -> None:
         flow.position += 1
 
 
-def address(message: Message, order: NodeOrder) -> None:
-    """Direct a message to the node of `order`."""
+def address(tx: Session, message: Message, order: NodeOrder) -> None:
+    """Direct a message to the node of `order`, as long as that has the ledger that is known now.
+
+    In the transaction that makes the order: whatever was ordered before the node's ledger was lost
+    is for the lost one, however late it comes.
+    """
     message["node"], message["op"] = order.host, order.op
+    message["ledger"] = tx.scalar(_LEDGER, {"of_host": order.host}) or ""
 
 
 def send(app: Celery, outgoing: Outgoing) -> None:
@@ -90,6 +98,7 @@ def _message(flow: Flow) -> Message:
         "v": VERSION,
         "ctx": {},
         "node": None,
+        "ledger": None,
         "op": None,
         "reply": None,
     }

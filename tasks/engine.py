@@ -126,7 +126,7 @@ class Engine:
         """Give the node of the step `after` its orders, or stand the flow behind that step."""
         order = after.order and after.order(Run(tx, flow, onward["ctx"], self.settings))
         if order:
-            dispatch.address(onward, order)
+            dispatch.address(tx, onward, order)
             flow.queue = node_queue(order.host)
         else:
             flow.position = after.index + 1
@@ -208,7 +208,7 @@ class Engine:
             return outgoing
         order = _order(Run(tx, flow, onward["ctx"], self.settings), remaining[0], undoing=True)
         if order is not None:
-            dispatch.address(onward, order)
+            dispatch.address(tx, onward, order)
         # Also when it is no node's: a node that is gone must not be waited for any more.
         flow.queue = node_queue(order.host) if order else remaining[0].queue or CONTROL
         return None

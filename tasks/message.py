@@ -65,7 +65,10 @@ class Reply(TypedDict, total=False):
 
 
 class Message(TypedDict, total=False):
-    """See the module. `ctx` holds the merged results of the steps so far."""
+    """See the module. `ctx` holds the merged results of the steps so far.
+
+    `ledger` is that of `node` when `op` was ordered: a node that has lost it does not do it.
+    """
 
     v: int
     flow: str
@@ -76,5 +79,6 @@ class Message(TypedDict, total=False):
     project: str
     ctx: dict[str, Any]
     node: str | None
+    ledger: str | None
     op: Operation | None
     reply: Reply | None

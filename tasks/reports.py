@@ -8,16 +8,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from config.routing import node_queue
-from db.models import Backend, Clock, Node, Pool, Volume, object_name, utcnow
-from db.transactions import reading, retrying, writing
+from db.models import Backend, Clock, Node, Pool, utcnow
+from db.transactions import retrying, writing
 from tasks.engine import Engine
-from tasks.message import VERSION
 from tasks.sweep import record_answer, resend_interrupted
 
 log = structlog.get_logger(__name__)
 
-FENCES = 2000
-"""Volumes in one message to a node whose ledger is new."""
 POOL_FIELDS = (
     "limit_gib",
     "total_gib",
@@ -35,39 +32,9 @@ def take_report(engine: Engine, report: Mapping[str, Any]) -> None:
     """Write one report down, unless a newer one has come before it."""
     if not retrying(lambda: _write(report)):
         return
-    if not report.get("reconciled", True):
-        _reconcile(engine, report["host"], report["incarnation"]["uuid"])
     for run in report["interrupted"]:
         log.info("interrupted on its node", node=report["host"], **run)
         resend_interrupted(engine, run["flow"], run["epoch"])
-
-
-def _reconcile(engine: Engine, host: str, ledger: str) -> None:
-    """Tell a node whose ledger is new the epochs of its volumes; it takes no work before that.
-
-    What was in its queue meanwhile had no effect, and is sent again by the sweeper.
-    """
-    query = (
-        select(Volume.id, Volume.generation, Volume.epoch)
-        .join(Pool, Pool.id == Volume.pool_id)
-        .where(Pool.host == host)
-        .order_by(Volume.id)
-        .limit(FENCES)
-    )
-    after, last = "", False
-    while not last:
-        with reading() as tx:
-            rows = tx.execute(query.where(Volume.id > after)).all()
-        last = len(rows) < FENCES
-        after = rows[-1].id if rows else after
-        message = {
-            "v": VERSION,
-            "ledger": ledger,
-            "fences": [[object_name(row.id, row.generation), row.epoch] for row in rows],
-            "last": last,
-        }
-        engine.app.send_task("node.reconcile", args=[message], queue=node_queue(host))
-    log.warning("node with a new ledger reconciled", node=host, ledger=ledger)
 
 
 def _write(report: Mapping[str, Any]) -> bool:
@@ -107,6 +74,9 @@ def _node(tx: Session, report: Mapping[str, Any]) -> Node | None:
         newest = (node.incarnation, node.sequence)
         if (incarnation["number"], report["sequence"]) <= newest:
             return None
+    else:
+        # From now on it is given orders; what it was ordered before is for a ledger that is lost.
+        log.warning("node has a new ledger", node=host, ledger=incarnation["uuid"])
     node.ledger, node.incarnation = incarnation["uuid"], incarnation["number"]
     node.sequence, node.report_tick, node.reported_at = report["sequence"], tick, utcnow()
     _set(node, {"availability_zone": report["availability_zone"], "running": report["running"]})

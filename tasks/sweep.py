@@ -237,6 +237,7 @@ def _settle(engine: Engine, tick: int, residue_id: str) -> int:
                 "v": VERSION,
                 "residue": residue.id,
                 "epoch": residue.epoch + residue.tries,
+                "ledger": node.ledger,
                 "op": residue.op,
             }
             queue = node_queue(residue.host)

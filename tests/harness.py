@@ -26,7 +26,7 @@ import tasks.reports
 from config.routing import CONTROL, EVENTS, NODE_PREFIX, SCHEDULER, SWEEP, node_queue
 from config.settings import Settings, load
 from db import database_app, transactions
-from db.models import Base, Clock, Flow, FlowStep, Residue, Volume, new_id, utcnow
+from db.models import Base, Clock, Flow, FlowStep, Node, Residue, Volume, new_id, utcnow
 from db.models.flow import UNFINISHED
 from tasks import dispatch
 from tasks.app import make_celery
@@ -100,16 +100,19 @@ class World:
         self.trail.clear()
         self.choose = itemgetter(0)
         self.broker.flush()
+        for host in self.nodes.keys() - self._lasting:
+            self.nodes.pop(host).die()
+        for node in self.nodes.values():
+            node.clean()
         with self.writing() as tx:
             for table, _ in reversed(self._kept):
                 tx.execute(table.delete())
             for table, rows in self._kept:
                 if rows:
                     tx.execute(table.insert(), rows)
-        for host in self.nodes.keys() - self._lasting:
-            self.nodes.pop(host).die()
-        for node in self.nodes.values():
-            node.clean()
+            for host, node in self.nodes.items():  # which may have lost the one that was kept
+                ledger = node.node.ledger.uuid
+                tx.execute(update(Node).where(Node.host == host).values(ledger=ledger))
         self.run()
 
     def close(self) -> None:

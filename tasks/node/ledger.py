@@ -11,8 +11,9 @@ The ledger's clock counts the seconds that the node has run, kept across restart
 outlive every message about its object: messages wait while the node is down, and a wall clock
 jumps; neither ages a fence by this clock.
 
-A ledger that was made anew knows no fence: until the control plane has told it those of the node's
-volumes (`reconcile`), every message is older than the loss, and none may have an effect.
+A ledger that was made anew knows no fence, so no message from before the loss may have an effect:
+of creates that were given up, of volumes that are gone by now. Each order to a node therefore names
+the ledger that the control plane knew when it was given (`uuid`); for another one it is stale.
 """
 
 import json
@@ -21,7 +22,7 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -34,7 +35,7 @@ SCHEMA_VERSION = 1
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS identity (
     id INTEGER PRIMARY KEY CHECK (id = 1), uuid TEXT NOT NULL, number INTEGER NOT NULL,
-    age REAL NOT NULL, reconciled INTEGER NOT NULL DEFAULT 0
+    age REAL NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS fences (
     object TEXT PRIMARY KEY, epoch INTEGER NOT NULL, tombstone INTEGER NOT NULL,
@@ -131,10 +132,9 @@ class Ledger:
             # The incarnation is marked alive before the number is committed, so that nobody sees
             # the number of a process that has not yet got its mark.
             db.execute("UPDATE identity SET number = number + 1")
-            self.uuid, self.number, self._age, reconciled = db.execute(
-                "SELECT uuid, number, age, reconciled FROM identity"
+            self.uuid, self.number, self._age = db.execute(
+                "SELECT uuid, number, age FROM identity"
             ).fetchone()
-            self.reconciled = bool(reconciled)
             self._mark = self.locks.live_as(self.number)
 
     def close(self) -> None:
@@ -142,18 +142,6 @@ class Ledger:
         with self._mutex:
             self._db.close()
         os.close(self._mark)
-
-    def reconcile(self, fences: Iterable[tuple[str, int]], *, last: bool) -> None:
-        """Take over fences (an object, its epoch); with the `last` of them work may begin."""
-        with self._transaction() as db:
-            db.executemany(
-                "INSERT INTO fences VALUES (?, ?, 0, ?) ON CONFLICT (object) DO UPDATE SET"
-                " epoch = max(epoch, excluded.epoch), touched = excluded.touched",
-                [(name, epoch, self._now()) for name, epoch in fences],
-            )
-            if last:
-                db.execute("UPDATE identity SET reconciled = 1")
-        self.reconciled = self.reconciled or last
 
     def begin(self, work: Work) -> Begin:
         """Decide about `work`; on GO the fence, the tombstone and the record are durable."""
@@ -319,7 +307,8 @@ class Ledger:
                 # A crash before the last line leaves version 0 and the whole script to run again.
                 db.executescript(_SCHEMA)
                 db.execute(
-                    "INSERT OR IGNORE INTO identity VALUES (1, ?, 0, 0, 0)", (str(uuid.uuid4()),)
+                    "INSERT OR IGNORE INTO identity (id, uuid, number, age) VALUES (1, ?, 0, 0)",
+                    (str(uuid.uuid4()),),
                 )
                 db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             elif version != SCHEMA_VERSION:

@@ -2,7 +2,7 @@
 
     message ── not understood ──────────────────────────────▶ parked
        │
-    ledger new, not reconciled ─────────────────────────────▶ ended, no effect
+    ordered for a ledger that is lost ──────────────────────▶ ended, no effect
        │
     ledger.begin ── stale, busy ────────────────────────────▶ ended, no effect
        │       └─── duplicate ──────────▶ the recorded answer
@@ -57,7 +57,7 @@ def operate(task: Any, node: Node, message: object, verb: str) -> dict[str, Any]
     Raises StepFailedError once the failure has been sent.
     """
     try:
-        body = understood(message, flow=str, epoch=int, node=str, op=dict)
+        body = understood(message, flow=str, epoch=int, node=str, ledger=str, op=dict)
         op = operation(body["op"], verb)
         if body["node"] != node.host:
             raise UnintelligibleError(f"meant for node {body['node']}, not {node.host}")
@@ -79,7 +79,7 @@ def operate(task: Any, node: Node, message: object, verb: str) -> dict[str, Any]
         step=task.name,
         volume=op.volume_id,
     ):
-        answer = carry_out(node, work, op)
+        answer = carry_out(node, body["ledger"], work, op)
         if isinstance(answer, Ended):
             return _end(task, answer)
         answered = {**body, "reply": answer}
@@ -90,17 +90,16 @@ def operate(task: Any, node: Node, message: object, verb: str) -> dict[str, Any]
         raise StepFailedError("{outcome}: {error[type]}: {error[message]}".format_map(answer))
 
 
-def carry_out(node: Node, work: Work, op: Operation) -> dict[str, Any] | Ended:
+def carry_out(node: Node, ledger: str, work: Work, op: Operation) -> dict[str, Any] | Ended:
     """Take `op` through ledger, lock and driver. Returns the reply, or why there is none.
 
-    The reply's `outcome` is done, or what a failure left: clean, dirty, unknown. That the object
-    was destroyed is answered rather than ignored, or the flow would ask again for ever.
+    `ledger` is the one that it was ordered for. The reply's `outcome` is done, or what a failure
+    left: clean, dirty, unknown. That the object was destroyed is answered rather than ignored, or
+    the flow would ask again for ever.
     """
     started = _now()
-    if not node.ledger.reconciled:
-        return Ended(
-            "unreconciled", "the ledger is new, and waits for what the control plane knows"
-        )
+    if ledger != node.ledger.uuid:
+        return Ended("stale", f"ordered for the ledger {ledger}, which is lost")
     try:
         begin = node.ledger.begin(work)
     except LedgerError as error:

@@ -77,7 +77,6 @@ class Reporter:
             "host": self._node.host,
             "incarnation": {"uuid": ledger.uuid, "number": ledger.number},
             "sequence": self._sequence,
-            "reconciled": ledger.reconciled,
             "availability_zone": self._zone,
             "answers": self._tick,
             "pools": pools,
@@ -189,20 +188,7 @@ class Reporter:
 
 
 def register(app: Celery, node: Node, reporter: Reporter) -> None:
-    """Register the tasks that answer pings and take over what the control plane knows."""
-
-    @app.task(name="node.reconcile", bind=True, shared=False)
-    def reconcile(self: Task, message: Any) -> None:
-        """Fences for a ledger that was made anew: its objects with their epochs, in parts."""
-        try:
-            body = understood(message, ledger=str, fences=list, last=bool)
-        except UnintelligibleError as error:
-            node.park(self, message, str(error))
-            return
-        if body["ledger"] == node.ledger.uuid:
-            fences = [(str(name), int(epoch)) for name, epoch in body["fences"]]
-            node.ledger.reconcile(fences, last=body["last"])
-            log.info("ledger reconciled", fences=len(fences), last=body["last"])
+    """Register the task that answers pings."""
 
     @app.task(name="node.ping", bind=True, shared=False)
     def ping(self: Task, message: Any) -> None:

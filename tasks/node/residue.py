@@ -19,7 +19,7 @@ def register(app: Celery, node: Node) -> None:
     def settle_residue(self: Task, message: Any) -> dict[str, Any]:
         """Destroy what the residue tells of, if it is there, and answer with `residue.settled`."""
         try:
-            body = understood(message, residue=str, epoch=int, op=dict)
+            body = understood(message, residue=str, epoch=int, ledger=str, op=dict)
             op = operation(body["op"], "destroy")
         except UnintelligibleError as error:
             node.park(self, message, str(error))
@@ -32,7 +32,7 @@ def register(app: Celery, node: Node) -> None:
             op=body["op"],
             destroys=True,
         )
-        answer = carry_out(node, work, op)
+        answer = carry_out(node, body["ledger"], work, op)
         if isinstance(answer, Ended):
             if answer.how == "busy":
                 return {"ended": answer.how, "reason": answer.reason}  # the other one will answer

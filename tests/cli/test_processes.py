@@ -21,7 +21,7 @@ from cli import broker
 from config.celery import celery_config
 from config.routing import CONTROL, node_queue
 from config.settings import Settings, load
-from tests.tasks.node.support import known_ledger
+from tests.tasks.node.support import LEDGER, known_ledger
 
 
 def wait_for(what: Callable[[], Any], seconds: float = 20.0) -> Any:
@@ -97,6 +97,7 @@ def send_create(settings: Settings) -> None:
         "project": "p",
         "ctx": {},
         "node": "n1",
+        "ledger": LEDGER,
         "op": {
             "verb": "create",
             "backend": "slow",

@@ -1,9 +1,10 @@
 """A storage node for tests: its settings, the messages that it gets, and what it sends."""
 
 import json
+import sqlite3
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from queue import Empty
 from typing import Any, NamedTuple
@@ -18,6 +19,8 @@ from tasks.node.app import make_node_celery
 from tasks.node.ledger import Ledger
 
 FINISH = "volume.create.finish"
+LEDGER = "5e7a6f2c-0b0e-4a53-9a7a-2f1f0f6c4d11"
+"""The ledger that the messages are for, and the nodes have."""
 
 
 def node_settings(folder: Path, host: str, broker: str = "memory://", **env: str) -> Settings:
@@ -69,6 +72,7 @@ def message(
         "project": "p",
         "ctx": {"earlier": 1},
         "node": host,
+        "ledger": LEDGER,
         "op": {
             "verb": verb,
             "backend": backend,
@@ -143,11 +147,11 @@ class Harness:
 
 
 def known_ledger(path: Path) -> None:
-    """A ledger that the control plane has reconciled, where there is none yet."""
+    """The ledger LEDGER, where there is none yet."""
     if not path.exists():
-        ledger = Ledger(path)
-        ledger.reconcile([], last=True)
-        ledger.close()
+        Ledger(path).close()
+        with closing(sqlite3.connect(path)) as file, file:
+            file.execute("UPDATE identity SET uuid = ?", (LEDGER,))
 
 
 @contextmanager

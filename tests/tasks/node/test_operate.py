@@ -19,25 +19,27 @@ from tasks.node.ledger import Work
 from tasks.node.message import Operation, operation
 from tasks.node.node import Node
 from tasks.node.operate import Ended, carry_out
-from tests.tasks.node.support import message, node_settings, set_faults
+from tests.tasks.node.support import known_ledger, message, node_settings, set_faults
 
 
 @pytest.fixture
 def node(tmp_path: Path, host: str) -> Iterator[Node]:
-    made = make_node(node_settings(tmp_path, host), Celery(set_as_current=False))
+    settings = node_settings(tmp_path, host)
+    made = make_node(settings, Celery(set_as_current=False))
+    known_ledger(settings.node.ledger)
     made.open()
-    made.ledger.reconcile([], last=True)
     yield made
     made.close()
 
 
 def order(
     verb: str = "create", epoch: int = 1, volume_id: str = "", backend: str = "fake"
-) -> tuple[Work, Operation]:
+) -> tuple[str, Work, Operation]:
     asked = message("node", verb, volume_id, epoch=epoch, backend=backend)
     op = operation(asked["op"], verb)
     task = f"volume.create.{verb}"
-    return Work(op.object, epoch, asked["flow"], task, asked["op"], verb == "destroy"), op
+    work = Work(op.object, epoch, asked["flow"], task, asked["op"], verb == "destroy")
+    return asked["ledger"], work, op
 
 
 def held(node: Node) -> list[str]:
@@ -46,15 +48,15 @@ def held(node: Node) -> list[str]:
 
 def test_a_create_that_was_overtaken_while_it_waited_makes_nothing(node: Node) -> None:
     volume = str(uuid.uuid4())
-    create, op = order("create", 1, volume)
+    known, create, op = order("create", 1, volume)
     answers: list[Any] = []
-    waiting = threading.Thread(target=lambda: answers.append(carry_out(node, create, op)))
+    waiting = threading.Thread(target=lambda: answers.append(carry_out(node, known, create, op)))
     with node.ledger.locks.object(create.object, wait=0):
         waiting.start()
         while not node.ledger.running():
             pass
         # The destroy begins behind the create, and would get the lock after it or before it.
-        destroy, _ = order("destroy", 2, volume)
+        _, destroy, _ = order("destroy", 2, volume)
         node.ledger.begin(destroy)
     waiting.join()
 

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from tests.tasks.node.support import Harness, message, node_settings, running_node, set_faults
+from tests.tasks.node.support import (
+    LEDGER,
+    Harness,
+    message,
+    node_settings,
+    running_node,
+    set_faults,
+)
 
 CREATE, SETTLE = "volume.create.create", "node.settle_residue"
 
@@ -23,6 +30,7 @@ def residue(host: str, volume_id: str, epoch: int) -> dict[str, Any]:
         "v": 1,
         "residue": "residue-1",
         "epoch": epoch,
+        "ledger": LEDGER,
         "op": message(host, "destroy", volume_id)["op"],
     }
 
