@@ -1,24 +1,251 @@
-"""The default of every policy rule, under the names that Cinder gave them."""
+"""The default of every policy rule, under the names and with the defaults of Cinder 29.
 
-from oslo_policy.policy import RuleDefault
+An operator's policy.yaml may replace each of them, BASE included. What is Breezeblock's own is
+called breezeblock:<resource>:<action>.
+"""
+
+from oslo_policy.policy import DeprecatedRule, RuleDefault
 
 ADMIN = "rule:admin_api"
-MEMBER = "rule:admin_or_project_member"
-READER = "rule:admin_or_project_reader"
+MEMBER = "rule:xena_system_admin_or_project_member"
+READER = "rule:xena_system_admin_or_project_reader"
 
 BASE = {
     "admin_api": "is_admin:True or (role:admin and is_admin_project:True)",
-    "admin_or_project_member": ("rule:admin_api or (role:member and project_id:%(project_id)s)"),
-    "admin_or_project_reader": (
-        "rule:admin_api or ((role:reader or role:member) and project_id:%(project_id)s)"
+    "admin_or_owner": (
+        "is_admin:True or (role:admin and is_admin_project:True) or project_id:%(project_id)s"
+    ),
+    "context_is_admin": "role:admin",
+    "system_or_domain_or_project_admin": (
+        "(role:admin and system_scope:all) or (role:admin and domain_id:%(domain_id)s)"
+        " or (role:admin and project_id:%(project_id)s)"
+    ),
+    "xena_system_admin_or_project_member": (
+        "(role:admin) or (role:member and project_id:%(project_id)s)"
+    ),
+    "xena_system_admin_or_project_reader": (
+        "(role:admin) or (role:reader and project_id:%(project_id)s)"
     ),
 }
-"""What the others refer to."""
+"""What the others refer to. `context_is_admin` says who sees the rows of every project."""
 
-RULES: dict[str, str] = {}
+RULES = {
+    "backup:backup-import": ADMIN,
+    "backup:backup_project_attribute": ADMIN,
+    "backup:create": MEMBER,
+    "backup:delete": MEMBER,
+    "backup:export-import": ADMIN,
+    "backup:get": READER,
+    "backup:get_all": READER,
+    "backup:restore": MEMBER,
+    "backup:update": MEMBER,
+    "breezeblock:audits:create": ADMIN,
+    "breezeblock:audits:repair": ADMIN,
+    "breezeblock:audits:show": ADMIN,
+    "breezeblock:dead_letters:drop": ADMIN,
+    "breezeblock:dead_letters:list": ADMIN,
+    "breezeblock:dead_letters:replay": ADMIN,
+    "breezeblock:dead_letters:show": ADMIN,
+    "breezeblock:flows:cancel": ADMIN,
+    "breezeblock:flows:list": READER,
+    "breezeblock:flows:retry": ADMIN,
+    "breezeblock:flows:show": READER,
+    "breezeblock:nodes:drain": ADMIN,
+    "breezeblock:nodes:forget": ADMIN,
+    "breezeblock:nodes:list": ADMIN,
+    "breezeblock:nodes:show": ADMIN,
+    "breezeblock:nodes:undrain": ADMIN,
+    "breezeblock:residues:list": ADMIN,
+    "clusters:get": ADMIN,
+    "clusters:get_all": ADMIN,
+    "clusters:update": ADMIN,
+    "group:access_group_types_specs": ADMIN,
+    "group:create": MEMBER,
+    "group:create_group_snapshot": MEMBER,
+    "group:delete": MEMBER,
+    "group:delete_group_snapshot": MEMBER,
+    "group:disable_replication": MEMBER,
+    "group:enable_replication": MEMBER,
+    "group:failover_replication": MEMBER,
+    "group:get": READER,
+    "group:get_all": READER,
+    "group:get_all_group_snapshots": READER,
+    "group:get_group_snapshot": READER,
+    "group:group_project_attribute": ADMIN,
+    "group:group_snapshot_project_attribute": ADMIN,
+    "group:group_types:create": ADMIN,
+    "group:group_types:delete": ADMIN,
+    "group:group_types:update": ADMIN,
+    "group:group_types_specs:create": ADMIN,
+    "group:group_types_specs:delete": ADMIN,
+    "group:group_types_specs:get": ADMIN,
+    "group:group_types_specs:get_all": ADMIN,
+    "group:group_types_specs:update": ADMIN,
+    "group:list_replication_targets": MEMBER,
+    "group:reset_group_snapshot_status": ADMIN,
+    "group:reset_status": ADMIN,
+    "group:update": MEMBER,
+    "group:update_group_snapshot": MEMBER,
+    "limits_extension:used_limits": READER,
+    "message:delete": MEMBER,
+    "message:get": READER,
+    "message:get_all": READER,
+    "scheduler_extension:scheduler_stats:get_pools": ADMIN,
+    "snapshot_extension:list_manageable": ADMIN,
+    "snapshot_extension:snapshot_actions:update_snapshot_status": MEMBER,
+    "snapshot_extension:snapshot_manage": ADMIN,
+    "snapshot_extension:snapshot_unmanage": ADMIN,
+    "volume:accept_transfer": MEMBER,
+    "volume:attachment_complete": MEMBER,
+    "volume:attachment_create": MEMBER,
+    "volume:attachment_delete": MEMBER,
+    "volume:attachment_update": MEMBER,
+    "volume:create": MEMBER,
+    "volume:create_from_image": MEMBER,
+    "volume:create_snapshot": MEMBER,
+    "volume:create_transfer": MEMBER,
+    "volume:create_volume_metadata": MEMBER,
+    "volume:delete": MEMBER,
+    "volume:delete_snapshot": MEMBER,
+    "volume:delete_snapshot_metadata": MEMBER,
+    "volume:delete_transfer": MEMBER,
+    "volume:delete_volume_metadata": MEMBER,
+    "volume:extend": MEMBER,
+    "volume:extend_attached_volume": MEMBER,
+    "volume:failover_host": ADMIN,
+    "volume:force_delete": ADMIN,
+    "volume:freeze_host": ADMIN,
+    "volume:get": READER,
+    "volume:get_all": READER,
+    "volume:get_all_snapshots": READER,
+    "volume:get_all_transfers": READER,
+    "volume:get_snapshot": READER,
+    "volume:get_snapshot_metadata": READER,
+    "volume:get_transfer": READER,
+    "volume:get_volume_metadata": READER,
+    "volume:multiattach": MEMBER,
+    "volume:multiattach_bootable_volume": MEMBER,
+    "volume:reimage": MEMBER,
+    "volume:reimage_reserved": MEMBER,
+    "volume:retype": MEMBER,
+    "volume:revert_to_snapshot": MEMBER,
+    "volume:thaw_host": ADMIN,
+    "volume:update": MEMBER,
+    "volume:update_readonly_flag": MEMBER,
+    "volume:update_snapshot": MEMBER,
+    "volume:update_snapshot_metadata": MEMBER,
+    "volume:update_volume_admin_metadata": ADMIN,
+    "volume:update_volume_metadata": MEMBER,
+    "volume_extension:access_types_extra_specs": READER,
+    "volume_extension:access_types_qos_specs_id": ADMIN,
+    "volume_extension:backup_admin_actions:force_delete": ADMIN,
+    "volume_extension:backup_admin_actions:reset_status": ADMIN,
+    "volume_extension:capabilities": ADMIN,
+    "volume_extension:default_get": ADMIN,
+    "volume_extension:default_get_all": ADMIN,
+    "volume_extension:default_set_or_update": ADMIN,
+    "volume_extension:default_unset": ADMIN,
+    "volume_extension:extended_snapshot_attributes": READER,
+    "volume_extension:hosts": ADMIN,
+    "volume_extension:list_manageable": ADMIN,
+    "volume_extension:qos_specs_manage:create": ADMIN,
+    "volume_extension:qos_specs_manage:delete": ADMIN,
+    "volume_extension:qos_specs_manage:get": ADMIN,
+    "volume_extension:qos_specs_manage:get_all": ADMIN,
+    "volume_extension:qos_specs_manage:update": ADMIN,
+    "volume_extension:quota_classes:get": ADMIN,
+    "volume_extension:quota_classes:update": ADMIN,
+    "volume_extension:quotas:delete": ADMIN,
+    "volume_extension:quotas:show": READER,
+    "volume_extension:quotas:update": ADMIN,
+    "volume_extension:services:index": ADMIN,
+    "volume_extension:services:update": ADMIN,
+    "volume_extension:snapshot_admin_actions:force_delete": ADMIN,
+    "volume_extension:snapshot_admin_actions:reset_status": ADMIN,
+    "volume_extension:type_create": ADMIN,
+    "volume_extension:type_delete": ADMIN,
+    "volume_extension:type_get": READER,
+    "volume_extension:type_get_all": READER,
+    "volume_extension:type_update": ADMIN,
+    "volume_extension:types_extra_specs:create": ADMIN,
+    "volume_extension:types_extra_specs:delete": ADMIN,
+    "volume_extension:types_extra_specs:index": READER,
+    "volume_extension:types_extra_specs:read_sensitive": ADMIN,
+    "volume_extension:types_extra_specs:show": READER,
+    "volume_extension:types_extra_specs:update": ADMIN,
+    "volume_extension:volume_actions:attach": MEMBER,
+    "volume_extension:volume_actions:begin_detaching": MEMBER,
+    "volume_extension:volume_actions:detach": MEMBER,
+    "volume_extension:volume_actions:initialize_connection": MEMBER,
+    "volume_extension:volume_actions:reserve": MEMBER,
+    "volume_extension:volume_actions:roll_detaching": MEMBER,
+    "volume_extension:volume_actions:terminate_connection": MEMBER,
+    "volume_extension:volume_actions:unreserve": MEMBER,
+    "volume_extension:volume_actions:upload_image": MEMBER,
+    "volume_extension:volume_actions:upload_public": ADMIN,
+    "volume_extension:volume_admin_actions:extend_volume_completion": ADMIN,
+    "volume_extension:volume_admin_actions:force_delete": ADMIN,
+    "volume_extension:volume_admin_actions:force_detach": ADMIN,
+    "volume_extension:volume_admin_actions:migrate_volume": ADMIN,
+    "volume_extension:volume_admin_actions:migrate_volume_completion": ADMIN,
+    "volume_extension:volume_admin_actions:reset_status": ADMIN,
+    "volume_extension:volume_encryption_metadata": READER,
+    "volume_extension:volume_host_attribute": ADMIN,
+    "volume_extension:volume_image_metadata:remove": MEMBER,
+    "volume_extension:volume_image_metadata:set": MEMBER,
+    "volume_extension:volume_image_metadata:show": READER,
+    "volume_extension:volume_manage": ADMIN,
+    "volume_extension:volume_mig_status_attribute": ADMIN,
+    "volume_extension:volume_tenant_attribute": READER,
+    "volume_extension:volume_type_access": MEMBER,
+    "volume_extension:volume_type_access:addProjectAccess": ADMIN,
+    "volume_extension:volume_type_access:get_all_for_type": ADMIN,
+    "volume_extension:volume_type_access:removeProjectAccess": ADMIN,
+    "volume_extension:volume_type_encryption": ADMIN,
+    "volume_extension:volume_type_encryption:create": ADMIN,
+    "volume_extension:volume_type_encryption:delete": ADMIN,
+    "volume_extension:volume_type_encryption:get": ADMIN,
+    "volume_extension:volume_type_encryption:update": ADMIN,
+    "volume_extension:volume_unmanage": ADMIN,
+    "workers:cleanup": ADMIN,
+}
 """By name; what it guards is said where a view asks for it."""
+
+FORMER_NAMES = {
+    "group:group_types:create": "group:group_types_manage",
+    "group:group_types:delete": "group:group_types_manage",
+    "group:group_types:update": "group:group_types_manage",
+    "group:group_types_specs:create": "group:group_types_specs",
+    "group:group_types_specs:delete": "group:group_types_specs",
+    "group:group_types_specs:get": "group:group_types_specs",
+    "group:group_types_specs:get_all": "group:group_types_specs",
+    "group:group_types_specs:update": "group:group_types_specs",
+    "volume_extension:quota_classes:get": "volume_extension:quota_classes",
+    "volume_extension:quota_classes:update": "volume_extension:quota_classes",
+    "volume_extension:type_create": "volume_extension:types_manage",
+    "volume_extension:type_delete": "volume_extension:types_manage",
+    "volume_extension:type_update": "volume_extension:types_manage",
+    "volume_extension:volume_image_metadata:remove": "volume_extension:volume_image_metadata",
+    "volume_extension:volume_image_metadata:set": "volume_extension:volume_image_metadata",
+    "volume_extension:volume_image_metadata:show": "volume_extension:volume_image_metadata",
+}
+"""A rule that was split up: an operator's file that has only the former name still counts."""
 
 
 def rules() -> list[RuleDefault]:
     """The defaults, as oslo.policy takes them."""
-    return [RuleDefault(name, check) for name, check in (BASE | RULES).items()]
+    return [
+        RuleDefault(name, check, deprecated_rule=_former(name, check))
+        for name, check in (BASE | RULES).items()
+    ]
+
+
+def _former(name: str, check: str) -> DeprecatedRule | None:
+    if name not in FORMER_NAMES:
+        return None
+    return DeprecatedRule(
+        FORMER_NAMES[name],
+        check,
+        deprecated_reason="It was split into one rule for each operation.",
+        deprecated_since="Xena",
+    )
