@@ -40,6 +40,7 @@ from typing import Any
 from sqlalchemy import and_, func, or_, select, text
 from sqlalchemy.orm import Session
 
+from db import quota
 from db.models import (
     Claim,
     Flow,
@@ -52,7 +53,6 @@ from db.models import (
     object_name,
 )
 from db.models.flow import RUNNING, UNFINISHED
-from db.quota import volume_deltas
 from db.transactions import reading
 from db.transitions import AVAILABLE, CREATING, ERROR_EXTENDING, IN_USE, TRANSITIONS
 
@@ -164,17 +164,7 @@ def of_volume(name: str) -> str:
 
 
 def _quota(tx: Session) -> Iterator[Difference]:
-    charged: Counter[tuple[str, str]] = Counter()
-    for project, type_id, count, gib in tx.execute(
-        select(
-            Volume.project_id,
-            Volume.charged_type_id,
-            func.sum(Volume.charged_count),
-            func.sum(Volume.charged_gib),
-        ).group_by(Volume.project_id, Volume.charged_type_id)
-    ):
-        for resource, amount in volume_deltas(int(count), int(gib), type_id).items():
-            charged[project, resource] += amount
+    charged = quota.charged(tx)
     reserved: Counter[tuple[str, str]] = Counter()
     for project, resource, delta in tx.execute(
         select(Reservation.project_id, Reservation.resource, func.sum(Reservation.delta)).group_by(

@@ -76,23 +76,13 @@ def _quota(tx: Session, difference: AuditDifference) -> bool:
     here = (QuotaUsage.project_id == project, QuotaUsage.resource == resource)
     tx.execute(select(QuotaUsage.resource).where(*here).with_for_update())
     if difference.kind == Kind.QUOTA_IN_USE:
-        return _recount(tx, QuotaUsage, "in_use", _charged(project, resource), *here)
+        return _recount(
+            tx, QuotaUsage, "in_use", quota.charged(tx, project)[project, resource], *here
+        )
     reserved = select(func.coalesce(func.sum(Reservation.delta), 0)).where(
         Reservation.project_id == project, Reservation.resource == resource
     )
     return _recount(tx, QuotaUsage, "reserved", reserved.scalar_subquery(), *here)
-
-
-def _charged(project: str, resource: str) -> ScalarSelect[int]:
-    """What the rows of a project say was charged; nothing is charged of an unknown resource."""
-    name, _, type_id = resource.partition("_")
-    column = {"volumes": Volume.charged_count, "gigabytes": Volume.charged_gib}.get(name)
-    if column is None:
-        return select(func.coalesce(func.sum(0), 0)).scalar_subquery()
-    charged = select(func.coalesce(func.sum(column), 0)).where(Volume.project_id == project)
-    if type_id:
-        charged = charged.where(Volume.charged_type_id == type_id)
-    return charged.scalar_subquery()
 
 
 def _pool(tx: Session, difference: AuditDifference) -> bool:

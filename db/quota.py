@@ -5,15 +5,20 @@ nothing here commits, so a counter and the row that explains it change together 
 Rows of one project are always locked in the order of their names, so two flows cannot deadlock.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any, TypeAlias
 
-from sqlalchemy import bindparam, delete, insert, select, union_all, update
+from sqlalchemy import bindparam, delete, func, insert, select, union_all, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
-from db.models import Base, Quota, QuotaClass, QuotaUsage, Volume
+from db.models import Base, Group, Quota, QuotaClass, QuotaUsage, Snapshot, Volume
+
+Charged: TypeAlias = Volume | Snapshot | Group
+"""What says on its row what it was charged; what consumes no quota was charged nothing."""
 
 DEFAULT_CLASS = "default"
 UNLIMITED = -1
@@ -80,10 +85,34 @@ class OverQuota(Exception):
 
 def volume_deltas(count: int, gib: int, type_id: str | None) -> dict[str, int]:
     """What `count` volumes of together `gib` GiB take, overall and of their type."""
-    deltas = {"volumes": count, "gigabytes": gib}
+    return _sized("volumes", count, gib, type_id)
+
+
+def snapshot_deltas(count: int, gib: int, type_id: str | None) -> dict[str, int]:
+    """What `count` snapshots of together `gib` GiB take, overall and of their volumes' type."""
+    return _sized("snapshots", count, gib, type_id)
+
+
+def group_deltas(count: int) -> dict[str, int]:
+    """What `count` groups take; their volumes are charged for themselves."""
+    return {"groups": count} if count else {}
+
+
+def _sized(counted: str, count: int, gib: int, type_id: str | None) -> dict[str, int]:
+    deltas = {counted: count, "gigabytes": gib}
     if type_id:
-        deltas |= {f"volumes_{type_id}": count, f"gigabytes_{type_id}": gib}
+        deltas |= {f"{resource}_{type_id}": delta for resource, delta in deltas.items()}
     return {resource: delta for resource, delta in deltas.items() if delta}
+
+
+def _deltas(row: Charged, count: int, gib: int) -> dict[str, int]:
+    match row:
+        case Volume():
+            return volume_deltas(count, gib, row.charged_type_id)
+        case Snapshot():
+            return snapshot_deltas(count, gib, row.charged_type_id)
+        case Group():
+            return group_deltas(count)
 
 
 def defaults(settings: Settings) -> dict[str, int]:
@@ -148,12 +177,32 @@ def reserve(
     project_id: str,
     deltas: Mapping[str, int],
     defaults: Mapping[str, int],
-    volume_gib: int,
+    volume_gib: int = 0,
 ) -> None:
-    """Reserve `deltas` for a flow that makes a volume of `volume_gib` GiB.
+    """Reserve `deltas` for a flow, which may make a volume of `volume_gib` GiB.
 
     Raises OverQuota with the numbers, and reserves nothing then.
     """
+    resources = sorted(deltas)
+    _check(tx, project_id, deltas, defaults, volume_gib)
+    _add(tx, project_id, reserved=deltas)
+    tx.execute(
+        insert(_RESERVATIONS),
+        [
+            {"flow_id": flow_id, "resource": r, "project_id": project_id, "delta": deltas[r]}
+            for r in resources
+        ],
+    )
+
+
+def _check(
+    tx: Session,
+    project_id: str,
+    deltas: Mapping[str, int],
+    defaults: Mapping[str, int],
+    volume_gib: int = 0,
+) -> None:
+    """Lock the counters of `deltas`. Raises OverQuota where there is no room for one."""
     resources = sorted(deltas)
     bounds = limits(tx, project_id, [*resources, PER_VOLUME], defaults)
     if bounds[PER_VOLUME] != UNLIMITED and volume_gib > bounds[PER_VOLUME]:
@@ -163,14 +212,6 @@ def reserve(
         limit, usage = bounds[resource], used[resource]
         if limit != UNLIMITED and usage.in_use + usage.reserved + deltas[resource] > limit:
             raise OverQuota(resource, deltas[resource], Usage(limit, usage.in_use, usage.reserved))
-    _add(tx, project_id, reserved=deltas)
-    tx.execute(
-        insert(_RESERVATIONS),
-        [
-            {"flow_id": flow_id, "resource": r, "project_id": project_id, "delta": deltas[r]}
-            for r in resources
-        ],
-    )
 
 
 def _take_reservations(tx: Session, flow_id: str) -> tuple[str, dict[str, int]]:
@@ -199,20 +240,62 @@ def release(tx: Session, flow_id: str) -> None:
         _add(tx, project_id, reserved={resource: -delta for resource, delta in deltas.items()})
 
 
-def give_back(
-    tx: Session, volume: Volume, count: int | None = None, gib: int | None = None
-) -> None:
-    """Take `count` volumes and `gib` GiB (all by default) off what `volume` was charged."""
-    count = volume.charged_count if count is None else count
-    gib = volume.charged_gib if gib is None else gib
-    deltas = volume_deltas(count, gib, volume.charged_type_id)
+def give_back(tx: Session, row: Charged, count: int | None = None, gib: int | None = None) -> None:
+    """Take `count` of a kind and `gib` GiB (all by default) off what `row` was charged."""
+    count = row.charged_count if count is None else count
+    gib = getattr(row, "charged_gib", 0) if gib is None else gib
+    deltas = _deltas(row, count, gib)
     if not deltas:
         return
-    _add(tx, volume.project_id, in_use={resource: -d for resource, d in deltas.items()})
-    volume.charged_count -= count
-    volume.charged_gib -= gib
+    _add(tx, row.project_id, in_use={resource: -delta for resource, delta in deltas.items()})
+    row.charged_count -= count
+    if not isinstance(row, Group):
+        row.charged_gib -= gib
 
 
 def give_back_growth(tx: Session, volume: Volume) -> None:
     """Take off what `volume` was charged above its size, for a growth that is given up."""
     give_back(tx, volume, count=0, gib=max(volume.charged_gib - volume.size, 0))
+
+
+def move(
+    tx: Session,
+    rows: Sequence[Volume | Snapshot],
+    from_project: str,
+    to_project: str,
+    defaults: Mapping[str, int],
+) -> None:
+    """Charge another project for what `rows`, which are locked, were charged.
+
+    The caller gives the rows to that project in the same transaction. Raises OverQuota.
+    """
+    deltas: Counter[str] = Counter()
+    for row in rows:
+        deltas.update(_deltas(row, row.charged_count, row.charged_gib))
+    if not deltas or from_project == to_project:
+        return
+    if from_project < to_project:  # two opposite moves must not wait for each other
+        _lock(tx, from_project, sorted(deltas))
+    _check(tx, to_project, deltas, defaults)
+    _add(tx, to_project, in_use=deltas)
+    _add(tx, from_project, in_use={resource: -delta for resource, delta in deltas.items()})
+
+
+def charged(tx: Session, project_id: str | None = None) -> Counter[tuple[str, str]]:
+    """What the rows (of one project) say was charged, summed by project and resource."""
+    sums: Counter[tuple[str, str]] = Counter()
+    for model, sized in ((Volume, volume_deltas), (Snapshot, snapshot_deltas)):
+        owner = (model.project_id, model.charged_type_id)
+        totals = (func.sum(model.charged_count), func.sum(model.charged_gib))
+        query = select(*owner, *totals).group_by(*owner)
+        for project, type_id, count, gib in tx.execute(_within(query, model, project_id)):
+            for resource, amount in sized(int(count), int(gib), type_id).items():
+                sums[project, resource] += amount
+    groups = select(Group.project_id, func.sum(Group.charged_count)).group_by(Group.project_id)
+    for project, count in tx.execute(_within(groups, Group, project_id)):
+        sums[project, "groups"] += int(count)
+    return sums
+
+
+def _within(query: Any, model: type[Charged], project_id: str | None) -> Any:
+    return query if project_id is None else query.where(model.project_id == project_id)

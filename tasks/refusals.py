@@ -63,8 +63,10 @@ def _over_quota(error: OverQuota) -> Refused:
             f"{used}G has been consumed."
         )
     else:
+        counted = error.resource.partition("_")[0]
         text = (
-            f"VolumeLimitExceeded: Maximum number of volumes allowed ({usage.limit}) exceeded for "
-            f"quota '{error.resource}': {used} used, {error.asked} asked."
+            f"{counted.capitalize().removesuffix('s')}LimitExceeded: Maximum number of {counted} "
+            f"allowed ({usage.limit}) exceeded for quota '{error.resource}': {used} used, "
+            f"{error.asked} asked."
         )
     return Refused(413, text, **numbers)

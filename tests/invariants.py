@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from db import quota
 from db.models import (
     Claim,
     Flow,
@@ -20,7 +21,6 @@ from db.models import (
 )
 from db.models.flow import PARKED, UNFINISHED
 from db.models.pool import FORGOTTEN
-from db.quota import volume_deltas
 from db.transitions import AVAILABLE, ERROR, ERROR_DELETING, ERROR_EXTENDING
 
 TERMINAL = {AVAILABLE, ERROR, ERROR_DELETING, ERROR_EXTENDING}
@@ -69,12 +69,7 @@ def _flows(tx: Session) -> list[str]:
 
 
 def _quota(tx: Session) -> list[str]:
-    charged: Counter[tuple[str, str]] = Counter()
-    for volume in tx.scalars(select(Volume)):
-        for resource, amount in volume_deltas(
-            volume.charged_count, volume.charged_gib, volume.charged_type_id
-        ).items():
-            charged[volume.project_id, resource] += amount
+    charged = quota.charged(tx)
     counted = {(u.project_id, u.resource): u for u in tx.scalars(select(QuotaUsage))}
     wrong = [f"{u.resource}: {u.reserved} reserved" for u in counted.values() if u.reserved]
     for key in charged.keys() | counted.keys():
