@@ -15,8 +15,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from api import context, idempotency
-from api.errors import ApiError
+from api import answers, context, idempotency
+from api.errors import RETRY_SECONDS, ApiError
 from config.settings import Settings
 from db import journal
 from db.models import Flow, new_id
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 LOOK_SECONDS = 0.5
 """How long to trust in a notice before looking into the database all the same."""
-RETRY_AFTER = {"Retry-After": "5"}
+RETRY_AFTER = {"Retry-After": RETRY_SECONDS}
 
 
 class UnanswerableError(Exception):
@@ -48,19 +48,16 @@ def install(app: Flask, settings: Settings) -> None:
 
 
 def submit(kind: str, resource_id: str, payload: dict[str, Any]) -> str:
-    """Run a flow up to its admission; returns the id of its resource.
+    """Run a flow up to its admission; returns `resource_id`.
 
-    That is `resource_id`, or with a repeated Idempotency-Key the one that the first request made.
     Raises ApiError: the flow's refusal, or 503 when nobody admits it within the time-out.
     """
     engine: Engine = current_app.extensions["breezeblock.engine"]
-    earlier = idempotency.earlier_flow()
-    flow_id = earlier or new_id()
+    flow_id = new_id()
     listener: Listener = current_app.extensions["breezeblock.listener"]
     with listener.expecting(flow_id) as woken:
-        if earlier is None:
-            flow = _insert(engine, flow_id, kind, resource_id, payload)
-            engine.send(dispatch.first(engine.definitions[kind], flow))
+        flow = _insert(engine, flow_id, kind, resource_id, payload)
+        engine.send(dispatch.first(engine.definitions[kind], flow))
         try:
             return _await(engine, flow_id, woken.wait)
         except (DBAPIError, PoolTimeout) as error:
@@ -81,11 +78,11 @@ def _insert(
         request_id=who.request_id,
         flow_id=flow_id,
     )
+    idempotency.tie(flow_id)
     committing = False
     try:
         with writing() as tx:
             journal.begin(tx, flow)
-            idempotency.remember_flow(tx, flow_id)
             committing = True
     except (DBAPIError, PoolTimeout) as error:
         if committing:  # the commit may have reached the database all the same
@@ -117,10 +114,7 @@ def _verdict(tx: Session, flow_id: str) -> str | None:
         return str(row.resource_id)
     if row.error is None:
         return None
-    status = row.error.get("status", 500)
-    raise ApiError(
-        status, str(row.error.get("message", "")), RETRY_AFTER if status in (413, 503) else None
-    )
+    raise answers.refusal(row.error)
 
 
 def _cancel(engine: Engine, flow_id: str) -> str:

@@ -8,7 +8,6 @@ from flask import Response
 from api import admission
 from api.auth import require_admin
 from api.blueprint import Blueprint
-from api.idempotency import earlier_flow
 from api.schemas.volumes import VolumeAction
 from api.volumes import change, find
 from db.overrides import reset_volume_status
@@ -24,8 +23,7 @@ ACCEPTED = 202
 @blp.alt_response(ACCEPTED, description="Accepted")
 def act(body: dict[str, Any], volume_id: str) -> Response:
     """Do the one action that the body names."""
-    if earlier_flow() is None:  # which may have deleted the volume: the answer is its all the same
-        find(volume_id)
+    find(volume_id)
     ((name, arguments),) = body.items()
     return Response(status=ACTIONS[name](volume_id, arguments))
 

@@ -16,6 +16,7 @@ T = TypeVar("T")
 SERIALIZATION_FAILURE = "40001"
 DEADLOCK_DETECTED = "40P01"
 _CHANGED = "breezeblock.changed"
+_ALONG = "breezeblock.along"
 
 
 @contextmanager
@@ -25,7 +26,17 @@ def writing() -> Iterator[Session]:
     session.rollback()  # whatever was only read before must not widen this transaction
     with session.begin():
         yield session
+        if (work := session.info.get(_ALONG)) is not None:
+            work(session)
         session.info[_CHANGED] = True
+
+
+def along(work: Callable[[Session], None] | None) -> None:
+    """Have `work` done at the end of each transaction of this request that changes something.
+
+    Part of the transaction: what it raises undoes the rest. None ends it.
+    """
+    db.session().info[_ALONG] = work
 
 
 def may_have_changed() -> bool:

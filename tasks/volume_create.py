@@ -81,26 +81,28 @@ def quota_release(run: Run) -> Results:
 @create_volume.step()
 def db_entry(run: Run) -> Results:
     """Insert the volume's row; users do not see it until the request is admitted."""
-    flow, asked = run.flow, run.flow.payload
-    run.tx.execute(
-        Base.metadata.tables["volumes"].insert(),
-        {
-            "id": flow.resource_id,
-            "project_id": flow.project_id,
-            "user_id": flow.user_id,
-            "name": asked.get("name"),
-            "description": asked.get("description"),
-            "size": asked["size_gib"],
-            "status": CREATING,
-            "volume_type_id": run.ctx["type_id"],
-            "availability_zone": run.ctx["zone"] or run.settings.api.default_availability_zone,
-            "metadata": asked.get("metadata") or {},
-            "created_at": flow.created_at,
-            "flow_id": flow.id,
-            "epoch": flow.epoch,
-        },
-    )
+    run.tx.execute(Base.metadata.tables["volumes"].insert(), first_row(run))
     return None
+
+
+def first_row(run: Run) -> dict[str, Any]:
+    """The columns of a volume that begins to be made."""
+    flow, asked = run.flow, run.flow.payload
+    return {
+        "id": flow.resource_id,
+        "project_id": flow.project_id,
+        "user_id": flow.user_id,
+        "name": asked.get("name"),
+        "description": asked.get("description"),
+        "size": asked["size_gib"],
+        "status": CREATING,
+        "volume_type_id": run.ctx["type_id"],
+        "availability_zone": run.ctx["zone"] or run.settings.api.default_availability_zone,
+        "metadata": asked.get("metadata") or {},
+        "created_at": flow.created_at,
+        "flow_id": flow.id,
+        "epoch": flow.epoch,
+    }
 
 
 @db_entry.compensation
