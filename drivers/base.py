@@ -1,17 +1,18 @@
 """What every driver offers, and the words in which it answers.
 
 `Driver` is the least that a back end must do: say whether it works and how much room it has,
-create, delete and extend volumes, and list what it holds. A further ability (snapshots,
-clones, exports, …) is a small abstract class of its own that a driver inherits beside
-`Driver`; a caller asks with `isinstance`, so that what a driver cannot do is absent rather
-than a method that raises.
+create, delete and extend volumes, and list what it holds. A further ability (`Snapshots`,
+`Clones`, `Reverts`, `Connects`, `Manages`) is a small abstract class of its own that a driver
+inherits beside `Driver`; a caller asks with `isinstance`, so that what a driver cannot do is
+absent rather than a method that raises.
 
 What a caller may rely on, and the contract suite (tests/drivers/contract.py) checks:
 
 * every call is idempotent: already there, or already gone, is success;
 * when a call returns, its effect outlives a crash of the machine;
-* calls for different objects run at once in many threads. Two calls for one object never
-  overlap: the storage node holds a lock for each object;
+* calls for different objects run at once in many threads. Two calls that change one object never
+  overlap, nor do two that connect or disconnect one volume: the storage node holds locks. What is
+  only copied from may be copied from several times at once, and is not changed meanwhile;
 * every error is a `DriverError`, which says what was left behind.
 """
 
@@ -19,11 +20,11 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias, TypedDict
 
 from marshmallow import Schema, fields, validate
 
-from drivers.errors import NotSupported
+from drivers.errors import InvalidConnector, NotSupported
 
 JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | None"
 
@@ -32,7 +33,14 @@ MAX_SIZE_GIB = 2**33 - 1  # a signed 64-bit number of bytes, which is what file 
 
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 VOLUME_NAME = re.compile(rf"volume-{_UUID}(?:\.[1-9][0-9]{{0,8}})?")
-"""The only names that objects on a back end have; a generation above 0 follows a dot."""
+"""The only names that volumes on a back end have; a generation above 0 follows a dot."""
+SNAPSHOT_NAME = re.compile(rf"snapshot-{_UUID}")
+"""The only names that snapshots on a back end have; none is ever made a second time."""
+
+
+def is_ours(name: str) -> bool:
+    """Whether an object on a back end has a name that only we give."""
+    return bool(VOLUME_NAME.fullmatch(name) or SNAPSHOT_NAME.fullmatch(name))
 
 
 def checked_size(size_gib: int) -> int:
@@ -66,11 +74,70 @@ class VolumeRef:
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotRef:
+    """A snapshot as a driver sees it; raises NotSupported as `VolumeRef` does."""
+
+    object_name: str
+    """``snapshot-<uuid>``: the name on the back end."""
+    size_gib: int
+    """The size of its volume when it was taken."""
+    pool: str
+    """The pool part only, which is that of its volume."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.object_name, str) or not SNAPSHOT_NAME.fullmatch(self.object_name):
+            raise NotSupported(f"object name {self.object_name!r}: not snapshot-<uuid>")
+        checked_size(self.size_gib)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRef:
+    """A volume or a snapshot of which only the name matters; raises NotSupported for another."""
+
+    object_name: str
+    pool: str
+    """The pool part only."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.object_name, str) or not is_ours(self.object_name):
+            raise NotSupported(f"object name {self.object_name!r}: neither volume nor snapshot")
+
+
+@dataclass(frozen=True, slots=True)
 class Created:
     """The answer to a create."""
 
     provider_location: str
-    """Where the volume is, in the back end's own words; shown to administrators."""
+    """Where the volume or snapshot is, in the back end's own words; shown to administrators."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted(Created):
+    """The answer to an adoption."""
+
+    size_gib: int
+    """The size that the object has now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manageable:
+    """An object on the storage, ours or not, as a list of what could be adopted tells of it."""
+
+    reference: dict[str, str]
+    """What `adopt` is to be given: one of ``source-name`` and ``source-id``."""
+    size_gib: int
+    """Rounded up."""
+    object_name: str | None = None
+    """Its name if it is ours already."""
+    reason: str | None = None
+    """Why it cannot be adopted; None if it can."""
+
+
+class Connection(TypedDict):
+    """How a host reaches a volume, as os-brick reads it; `data` depends on the type."""
+
+    driver_volume_type: str
+    data: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +263,128 @@ class Driver(ABC):
                 "vendor_name": self.vendor,
                 "driver_version": self.version,
                 "volume_backend_name": own_name,
+                **{ability: isinstance(self, kind) for ability, kind in ABILITIES.items()},
+                "multiattach": False,
+                "online_extend": False,
                 **(capabilities or {}),
             },
         )
+
+
+# -- what a driver may be able to do beside ------------------------------------------------------
+
+
+class Snapshots(ABC):
+    """Snapshots, and volumes made from them.
+
+    A snapshot lives in the pool of its volume. It does not change with the volume, nor with the
+    volumes made from it, and each of them may be deleted before the others.
+    """
+
+    @abstractmethod
+    def create_snapshot(self, snapshot: SnapshotRef, volume: VolumeRef) -> Created:
+        """Keep the volume as it is now; success, and no change, if the snapshot is there already.
+
+        The volume may be in use: the snapshot is then what a sudden loss of power would leave.
+        """
+
+    @abstractmethod
+    def delete_snapshot(self, snapshot: SnapshotRef, volume: VolumeRef) -> None:
+        """Remove the snapshot, half-made or whole; success if it is gone already."""
+
+    @abstractmethod
+    def create_from_snapshot(self, volume: VolumeRef, snapshot: SnapshotRef) -> Created:
+        """Make the volume with what the snapshot holds, in its pool, and zeros behind that.
+
+        The volume may be larger. Success, and no change, if it is there with its size already.
+        """
+
+
+class Clones(ABC):
+    """Volumes made from volumes."""
+
+    @abstractmethod
+    def create_clone(self, volume: VolumeRef, source: VolumeRef) -> Created:
+        """Make the volume with what `source` holds now; otherwise as `create_from_snapshot`."""
+
+
+class Reverts(ABC):
+    """Volumes that become again what they were."""
+
+    @abstractmethod
+    def revert(self, volume: VolumeRef, snapshot: SnapshotRef) -> None:
+        """Give the volume the content of its snapshot, at once or not at all; it keeps its size.
+
+        The snapshot stays. Repeated, it discards what was written meanwhile.
+        """
+
+
+Mode = Literal["rw", "ro"]
+
+
+class Connects(ABC):
+    """Volumes that a host can reach.
+
+    A connection has a name: that of its attachment, or that of the volume for those made without
+    one. It outlives the node's process; what must be made again after a start is the driver's.
+    """
+
+    @abstractmethod
+    def connect(
+        self, volume: VolumeRef, name: str, connector: Mapping[str, Any], mode: Mode
+    ) -> Connection:
+        """Let the host that `connector` describes reach the volume; repeated, answer the same.
+
+        Raises InvalidConnector, which names what the connector lacks.
+        """
+
+    @abstractmethod
+    def disconnect(self, volume: VolumeRef, name: str, connector: Mapping[str, Any] | None) -> None:
+        """End the connection; success if there is none, or no such volume.
+
+        `connector` is the one that it was made with, None where nobody knows it any more.
+        """
+
+
+def required(connector: Mapping[str, Any], *names: str) -> None:
+    """Raise InvalidConnector unless the connector says something under each of `names`."""
+    if lacking := [name for name in names if not connector.get(name)]:
+        raise InvalidConnector(f"no {', '.join(lacking)}")
+
+
+class Manages(ABC):
+    """Objects of others that can become ours, and ours that cease to be."""
+
+    @abstractmethod
+    def manageable(self, what: Literal["volumes", "snapshots"]) -> Iterator[Manageable]:
+        """Every object that could be adopted as such, those that are ours already, and those that
+        cannot be, with the reason."""
+
+    @abstractmethod
+    def adopt(self, ref: ObjectRef, reference: Mapping[str, str]) -> Adopted:
+        """Give the object of `reference` our name, with a whole number of GiB (rounded up).
+
+        Success if it has that name already. Never takes an object that is ours under another name.
+        Raises InvalidReference.
+        """
+
+    @abstractmethod
+    def release(self, ref: ObjectRef, name: str | None = None) -> None:
+        """Give the object a name that is not ours; success if there is none under our name.
+
+        `name` is the one that it had before it was adopted: it gets it back if that is free.
+        Nothing of its content is lost.
+        """
+
+
+UNMANAGED = "unmanaged-"
+"""What stands before the name of an object that was released."""
+
+ABILITIES: Mapping[str, type] = {
+    "snapshots": Snapshots,
+    "clones": Clones,
+    "revert": Reverts,
+    "attach": Connects,
+    "manage": Manages,
+}
+"""By the capability that a pool then has, true or false, for the scheduler and the API."""

@@ -5,6 +5,8 @@
     ├── OutOfSpace               clean     it has no room
     ├── ObjectBusy               clean     something else holds the object
     ├── NotSupported             clean     it cannot do what was asked
+    ├── InvalidConnector         clean     the connector does not say what this back end needs
+    ├── InvalidReference         clean     the reference names nothing that could be adopted
     ├── DriverFailed             dirty     it failed in any other way
     └── DriverTimeout            unknown   it did not answer in time
 
@@ -73,6 +75,18 @@ class ObjectBusy(DriverError):
 
 class NotSupported(DriverError):
     """The back end cannot do this."""
+
+    left: Left = "clean"
+
+
+class InvalidConnector(DriverError):
+    """The connector lacks what the back end needs."""
+
+    left: Left = "clean"
+
+
+class InvalidReference(DriverError):
+    """The reference names nothing that can be managed."""
 
     left: Left = "clean"
 

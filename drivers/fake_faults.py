@@ -36,7 +36,11 @@ from drivers.errors import (
     Left,
 )
 
-CALLS = ("check", "report", "create", "delete", "extend", "size_of", "objects")
+CALLS = (
+    *("check", "report", "create", "delete", "extend", "size_of", "objects"),
+    *("create_snapshot", "delete_snapshot", "create_from_snapshot", "create_clone", "revert"),
+    *("connect", "disconnect", "manageable", "adopt", "release"),
+)
 KINDS = ("fail_before", "fail_after", "hang", "lose")
 
 _LEFT: dict[str, Left] = {"fail_before": "clean", "fail_after": "dirty", "lose": "unknown"}

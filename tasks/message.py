@@ -3,7 +3,7 @@
 Both sides of the broker use this module; it imports neither the database nor a web framework.
 """
 
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 VERSION = 1
 
@@ -39,8 +39,16 @@ def with_keys(table: dict[str, Any], kinds: dict[str, type]) -> dict[str, Any]:
     return table
 
 
+class Source(TypedDict):
+    """What an operation reads, beside the object that it is about; the size in GiB."""
+
+    kind: str
+    object: str
+    size_gib: int
+
+
 class Operation(TypedDict):
-    """What a node is asked to do to one object; sizes in GiB."""
+    """What a node is asked to do to one object; sizes in GiB. See tasks.node.message.NEEDS."""
 
     verb: str
     backend: str
@@ -49,6 +57,11 @@ class Operation(TypedDict):
     volume_id: str
     size_gib: int
     spec: dict[str, Any]
+    source: NotRequired[Source | None]
+    connector: NotRequired[dict[str, Any] | None]
+    mode: NotRequired[str]
+    reference: NotRequired[dict[str, str] | None]
+    what: NotRequired[str]
 
 
 class Reply(TypedDict, total=False):

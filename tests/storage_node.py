@@ -9,7 +9,7 @@ from config.celery import make_app
 from config.settings import load
 from drivers.fake_faults import write_faults
 from drivers.fake_store import FileStore
-from tasks.node import inventory, report, residue, volume
+from tasks.node import inventory, manageable, report, residue, steps
 from tasks.node.app import make_node
 from tasks.node.report import Reporter
 
@@ -54,9 +54,10 @@ class StorageNode:
         self.node.lock_wait = 0.02
         self.node.open()
         self.reports = Reports(self.app, self.node, "nova", 1.0)
-        volume.register(self.app, self.node)
+        steps.register(self.app, self.node)
         residue.register(self.app, self.node)
         inventory.register(self.app, self.node)
+        manageable.register(self.app, self.node)
         report.register(self.app, self.node, self.reports)
         self.reports.tell()
 

@@ -15,7 +15,7 @@ from celery import Celery, bootsteps
 from config.celery import make_app
 from config.settings import Settings
 from drivers.registry import load_backend
-from tasks.node import inventory, report, residue, volume
+from tasks.node import inventory, manageable, report, residue, steps
 from tasks.node.backends import Backend
 from tasks.node.node import Node
 from tasks.node.report import Reporter
@@ -36,9 +36,10 @@ def make_node_celery(settings: Settings) -> Celery:
     )
     node = make_node(settings, app)
     reporter = Reporter(app, node, settings.node.availability_zone, settings.node.report_interval)
-    volume.register(app, node)
+    steps.register(app, node)
     residue.register(app, node)
     inventory.register(app, node)
+    manageable.register(app, node)
     report.register(app, node, reporter)
     app.steps["worker"].add(_life(node, reporter, settings.worker.shutdown_timeout))
     return app

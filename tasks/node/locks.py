@@ -21,26 +21,35 @@ _LONGEST_PAUSE = 0.1
 
 
 class LockTimeoutError(Exception):
-    """The lock was not free in time."""
+    """The lock of `name` was not free in time."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
 
 
 class Locks:
     """The locks in one file, which is made if missing. Thread-safe.
 
-    Two objects share a byte once in 2^61 pairs; they would only wait for each other, because no
-    thread holds two.
+    Two objects share a byte once in 2^61 pairs, and then wait for each other. Who needs several
+    locks takes them in the order of their names, so that no two wait for each other for ever.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     @contextmanager
-    def object(self, name: str, wait: float) -> Iterator[None]:
-        """Hold the lock of the object `name`. Raises LockTimeoutError after `wait` seconds."""
+    def object(self, name: str, wait: float, *, shared: bool = False) -> Iterator[None]:
+        """Hold the lock of the object `name`. Raises LockTimeoutError after `wait` seconds.
+
+        Any number may hold it `shared`, while nobody holds it alone.
+        """
         digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
         descriptor = self._open()
         try:
-            _wait(descriptor, _OBJECTS + int.from_bytes(digest) % _OBJECTS, wait)
+            byte = _OBJECTS + int.from_bytes(digest) % _OBJECTS
+            if not _wait(descriptor, byte, wait, fcntl.F_RDLCK if shared else fcntl.F_WRLCK):
+                raise LockTimeoutError(name)
             yield
         finally:
             os.close(descriptor)
@@ -49,7 +58,9 @@ class Locks:
         """Mark incarnation `number` as alive until the returned file descriptor is closed."""
         descriptor = self._open()
         try:
-            _wait(descriptor, number, wait=5.0)  # nobody else has this number: free at once
+            # Nobody else has this number: free at once.
+            if not _wait(descriptor, number, 5.0, fcntl.F_WRLCK):
+                raise LockTimeoutError(f"incarnation {number}")
         except BaseException:
             os.close(descriptor)
             raise
@@ -72,18 +83,19 @@ def _lock(kind: int, byte: int) -> bytes:
     return _FLOCK.pack(kind, os.SEEK_SET, byte, 1, 0)
 
 
-def _wait(descriptor: int, byte: int, wait: float) -> None:
+def _wait(descriptor: int, byte: int, wait: float, kind: int) -> bool:
+    """Take the lock; False if it was not free in time."""
     # The kernel's own waiting has no time limit that spares the other threads, hence the polling.
     deadline = time.monotonic() + wait
     pause = _FIRST_PAUSE
     while True:
         try:
-            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _lock(fcntl.F_WRLCK, byte))
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _lock(kind, byte))
         except (BlockingIOError, PermissionError):  # POSIX allows EAGAIN and EACCES
             left = deadline - time.monotonic()
             if left <= 0:
-                raise LockTimeoutError from None
+                return False
             time.sleep(min(pause, left))
             pause = min(pause * 2, _LONGEST_PAUSE)
         else:
-            return
+            return True

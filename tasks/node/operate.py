@@ -9,8 +9,9 @@
        │       └─── buried ─────────────▶ failed: clean
        go
        │
-    object's lock ── overtaken meanwhile ───────────────────▶ ended, no effect
-       │        └─── not free in time ──▶ failed: unknown
+    the locks ── overtaken meanwhile ───────────────────────▶ ended, no effect
+       │    │  └─ the object's not free in time ──▶ failed: unknown
+       │    └──── its source's not free in time ──▶ failed: clean
     driver ── error ────────────────────▶ failed: what the driver says was left
        │
     ledger.finish ─────────────────────▶ done, and the chain goes on
@@ -19,6 +20,7 @@ A failure is sent to the control plane and raised too, so that it is seen in Flo
 retries: the control plane does, under a higher epoch.
 """
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -27,13 +29,14 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from config.routing import CONTROL
-from drivers.base import VolumeRef
-from drivers.errors import BackendUnavailable, DriverError, DriverTimeout
+from drivers.base import Driver
+from drivers.errors import BackendUnavailable, DriverError, DriverTimeout, ObjectBusy
 from tasks.message import UnintelligibleError, understood
 from tasks.node.ledger import LedgerError, Verdict, Work
 from tasks.node.locks import LockTimeoutError
 from tasks.node.message import Operation, operation
 from tasks.node.node import Node
+from tasks.node.verbs import VERBS, locks, perform
 
 log = structlog.get_logger(__name__)
 
@@ -70,7 +73,7 @@ def operate(task: Any, node: Node, message: object, verb: str) -> dict[str, Any]
         flow=body["flow"],
         task=task.name,
         op=body["op"],
-        destroys=verb == "destroy",
+        destroys=VERBS[verb].destroys,
     )
     with bound_contextvars(
         node=node.host,
@@ -82,12 +85,17 @@ def operate(task: Any, node: Node, message: object, verb: str) -> dict[str, Any]
         answer = carry_out(node, body["ledger"], work, op)
         if isinstance(answer, Ended):
             return _end(task, answer)
-        answered = {**body, "reply": answer}
-        if answer["outcome"] == "done":
-            return answered
-        node.send("flow.node_failed", answered, CONTROL)
-        log.warning("step failed", outcome=answer["outcome"], **answer["error"])
-        raise StepFailedError("{outcome}: {error[type]}: {error[message]}".format_map(answer))
+        return hand_on(node, body, answer)
+
+
+def hand_on(node: Node, body: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+    """The message with the reply, for the next step. Raises StepFailedError as `operate` does."""
+    answered = {**body, "reply": answer}
+    if answer["outcome"] == "done":
+        return answered
+    node.send("flow.node_failed", answered, CONTROL)
+    log.warning("step failed", outcome=answer["outcome"], **answer["error"])
+    raise StepFailedError("{outcome}: {error[type]}: {error[message]}".format_map(answer))
 
 
 def carry_out(node: Node, ledger: str, work: Work, op: Operation) -> dict[str, Any] | Ended:
@@ -97,21 +105,21 @@ def carry_out(node: Node, ledger: str, work: Work, op: Operation) -> dict[str, A
     left: clean, dirty, unknown. That the object was destroyed is answered rather than ignored, or
     the flow would ask again for ever.
     """
-    started = _now()
+    started = now()
     if ledger != node.ledger.uuid:
         return Ended("stale", f"ordered for the ledger {ledger}, which is lost")
     try:
         begin = node.ledger.begin(work)
     except LedgerError as error:
         # No effect yet, but no fence either: the same message, come again, might still have one.
-        return _reply(node, work, started, "unknown", error=error)
+        return reply(node, work.task, started, "unknown", error=error)
     match begin.verdict:
         case Verdict.GO:
             return _begun(node, work, op, started, unsettled=begin.unsettled)
         case Verdict.DUPLICATE:
             return begin.reply or {}
         case Verdict.BURIED:
-            return _reply(node, work, started, "clean", error=ObjectBuriedError(begin.reason))
+            return reply(node, work.task, started, "clean", error=ObjectBuriedError(begin.reason))
         case _:
             return Ended(begin.verdict, begin.reason)
 
@@ -120,17 +128,17 @@ def _begun(
     node: Node, work: Work, op: Operation, started: str, *, unsettled: bool
 ) -> dict[str, Any] | Ended:
     try:
-        reply = _locked(node, work, op, started)
-        if isinstance(reply, Ended):
+        answer = _locked(node, work, op, started)
+        if isinstance(answer, Ended):
             node.ledger.abandon(work)
-            return reply
-        if reply["outcome"] == "clean" and unsettled:
+            return answer
+        if answer["outcome"] == "clean" and unsettled:
             # Clean is said of this call alone: an earlier one, cut short, may have left something.
-            reply = {**reply, "outcome": "dirty"}
-        node.ledger.finish(work, reply["outcome"], reply)
+            answer = {**answer, "outcome": "dirty"}
+        node.ledger.finish(work, answer["outcome"], answer)
     except LedgerError as error:  # after an effect that nothing durable tells of
-        return _reply(node, work, started, "dirty", error=error)
-    return reply
+        return reply(node, work.task, started, "dirty", error=error)
+    return answer
 
 
 class ObjectBuriedError(Exception):
@@ -139,60 +147,60 @@ class ObjectBuriedError(Exception):
 
 def _locked(node: Node, work: Work, op: Operation, started: str) -> dict[str, Any] | Ended:
     try:
-        with node.ledger.locks.object(work.object, node.lock_wait):
+        with ExitStack() as held:
+            for name, shared in locks(op):
+                held.enter_context(node.ledger.locks.object(name, node.lock_wait, shared=shared))
             # While this waited, a destroy or a newer attempt may have come.
             if node.ledger.overtaken(work):
                 return Ended("stale", f"{work.object} was taken over by a newer epoch")
-            return _reply(node, work, started, "done", result=_act(node, op))
-    except LockTimeoutError:
-        reason = f"another operation on {work.object} has not ended in {node.lock_wait:g} s"
-        return _reply(node, work, started, "unknown", error=DriverTimeout(reason))
+            result = perform(usable(node, op.backend), op)
+            return reply(node, work.task, started, "done", result=result)
+    except LockTimeoutError as late:
+        reason = f"another operation on {late} has not ended in {node.lock_wait:g} s"
+        # On the object itself that may be an earlier attempt at this very step.
+        error = DriverTimeout(reason) if late.name == work.object else ObjectBusy(reason)
+        return reply(node, work.task, started, error.left, error=error)
     except DriverError as error:
-        return _reply(node, work, started, error.left, error=error)
+        return reply(node, work.task, started, error.left, error=error)
     except LedgerError:
         raise
     except Exception as error:  # a defect in a driver: what it left is for the undo to settle
         log.exception("driver broke")
-        return _reply(node, work, started, "dirty", error=error)
+        return reply(node, work.task, started, "dirty", error=error)
 
 
-def _act(node: Node, op: Operation) -> dict[str, Any]:
-    backend = node.backends.get(op.backend)
+def usable(node: Node, name: str) -> Driver:
+    """The driver of a back end that can be asked. Raises BackendUnavailable."""
+    backend = node.backends.get(name)
     if backend is None:
-        raise BackendUnavailable(f"{node.host} has no back end {op.backend}")
+        raise BackendUnavailable(f"{node.host} has no back end {name}")
     if backend.hung:  # one more thread lost to it would help nobody
         raise BackendUnavailable(str(backend.state().reason))
-    volume = VolumeRef(op.object, op.volume_id, op.size_gib, op.pool, op.spec)
-    if op.verb == "create":
-        return {"provider_location": backend.driver.create(volume).provider_location}
-    if op.verb == "extend":
-        backend.driver.extend(volume, op.size_gib)
-    else:
-        backend.driver.delete(volume)
-    return {}
+    return backend.driver
 
 
-def _reply(
+def reply(
     node: Node,
-    work: Work,
+    task: str,
     started: str,
     outcome: str,
     *,
     result: dict[str, Any] | None = None,
     error: Exception | None = None,
 ) -> dict[str, Any]:
-    reply: dict[str, Any] = {
-        "step": work.task.rpartition(".")[2],
+    """What the node answers to `task`, begun at `started`; see tasks.message.Reply."""
+    answer: dict[str, Any] = {
+        "step": task.rpartition(".")[2],
         "outcome": outcome,
         "node": node.host,
         "incarnation": node.ledger.number,
         "started": started,
-        "finished": _now(),
+        "finished": now(),
         "result": result or {},
     }
     if error is not None:
-        reply["error"] = {"type": type(error).__name__, "message": str(error)}
-    return reply
+        answer["error"] = {"type": type(error).__name__, "message": str(error)}
+    return answer
 
 
 def _end(task: Any, ended: Ended) -> dict[str, Any]:
@@ -201,5 +209,6 @@ def _end(task: Any, ended: Ended) -> dict[str, Any]:
     return {"ended": ended.how, "reason": ended.reason}
 
 
-def _now() -> str:
+def now() -> str:
+    """ISO 8601, UTC."""
     return datetime.now(UTC).isoformat()

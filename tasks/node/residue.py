@@ -5,11 +5,12 @@ from typing import Any
 from celery import Celery, Task
 
 from config.routing import CONTROL
-from tasks.message import UnintelligibleError, understood
+from tasks.message import UnintelligibleError, understood, with_keys
 from tasks.node.ledger import Work
 from tasks.node.message import operation
 from tasks.node.node import Node
 from tasks.node.operate import Ended, carry_out
+from tasks.node.verbs import VERBS
 
 
 def register(app: Celery, node: Node) -> None:
@@ -17,10 +18,13 @@ def register(app: Celery, node: Node) -> None:
 
     @app.task(name="node.settle_residue", bind=True, shared=False)
     def settle_residue(self: Task, message: Any) -> dict[str, Any]:
-        """Destroy what the residue tells of, if it is there, and answer with `residue.settled`."""
+        """Undo what the residue tells of, if it is there, and answer with `residue.settled`."""
         try:
             body = understood(message, residue=str, epoch=int, ledger=str, op=dict)
-            op = operation(body["op"], "destroy")
+            verb = with_keys(body["op"], {"verb": str})["verb"]
+            if verb not in VERBS or not VERBS[verb].settles:
+                raise UnintelligibleError(f"verb {verb!r} settles nothing")
+            op = operation(body["op"], verb)
         except UnintelligibleError as error:
             node.park(self, message, str(error))
             return {"ended": "parked", "reason": str(error)}
@@ -30,7 +34,7 @@ def register(app: Celery, node: Node) -> None:
             flow=body["residue"],
             task=self.name,
             op=body["op"],
-            destroys=True,
+            destroys=VERBS[verb].destroys,
         )
         answer = carry_out(node, body["ledger"], work, op)
         if isinstance(answer, Ended):
