@@ -73,6 +73,7 @@ class ApiSettings:
     policy_file: Annotated[Path | None, path()] = None
     default_volume_type: Annotated[str, text(r".{1,255}", "a volume type's name")] = "__DEFAULT__"
     default_availability_zone: Annotated[str, text(r".{1,255}", "a zone's name")] = "nova"
+    no_snapshot_gb_quota: Annotated[bool, boolean()] = False
     idempotency_hours: Annotated[int, whole(1, 8760, "hours")] = 24
 
 

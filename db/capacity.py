@@ -2,7 +2,8 @@
 
 Each function works in the caller's transaction.
 
-`pools.taken_gib` equals the claims plus `volumes.allocated_gib` plus the residues of that pool.
+`pools.taken_gib` equals the claims plus what volumes and snapshots have allocated (their
+`allocated_gib`) plus the residues of that pool.
 """
 
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from sqlalchemy import bindparam, case, delete, select, update
 from sqlalchemy.orm import Session
 
-from db.models import Base, Claim, Pool, Residue, Volume
+from db.models import Base, Claim, Pool, Residue, Snapshot, Volume
 
 _POOLS, _CLAIMS = Base.metadata.tables["pools"], Base.metadata.tables["claims"]
 
@@ -76,12 +77,12 @@ def release(tx: Session, flow_id: str) -> None:
         _give_back(tx, *taken)
 
 
-def allocate(tx: Session, flow_id: str, volume: Volume) -> None:
-    """The flow's claim becomes part of what `volume` holds in its pool."""
+def allocate(tx: Session, flow_id: str, row: Volume | Snapshot) -> None:
+    """The flow's claim becomes part of what `row` holds in its pool."""
     taken = take_claim(tx, flow_id)
     if taken:
-        volume.pool_id = taken[0]
-        volume.allocated_gib += taken[1]
+        row.pool_id = taken[0]
+        row.allocated_gib += taken[1]
 
 
 def leave(tx: Session, flow_id: str, residue: Residue) -> None:
@@ -91,11 +92,11 @@ def leave(tx: Session, flow_id: str, residue: Residue) -> None:
         residue.pool_id, residue.gib, residue.volumes = taken
 
 
-def free(tx: Session, volume: Volume) -> None:
-    """Give back all that `volume` holds in its pool."""
-    if volume.pool_id is not None:
-        _give_back(tx, volume.pool_id, volume.allocated_gib, 1)
-    volume.pool_id, volume.allocated_gib = None, 0
+def free(tx: Session, row: Volume | Snapshot) -> None:
+    """Give back all that `row` holds in its pool, where only volumes are counted."""
+    if row.pool_id is not None:
+        _give_back(tx, row.pool_id, row.allocated_gib, int(isinstance(row, Volume)))
+    row.pool_id, row.allocated_gib = None, 0
 
 
 def settle(tx: Session, residue: Residue) -> None:

@@ -183,7 +183,7 @@ def raise_epoch(tx: Session, flow: Flow) -> None:
     The resource that the flow owns carries the same number, which the next flow continues from.
     """
     flow.epoch += 1
-    model = OWNABLE[flow.kind.partition(".")[0]]
+    model = OWNABLE[flow.noun]
     tx.execute(
         update(model)
         .where(model.id == flow.resource_id, model.flow_id == flow.id)

@@ -1,71 +1,98 @@
 """Administrators' overrides: each fences the running flow, so nothing of it takes effect later."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db import capacity, holds, journal, quota, residues
-from db.models import Flow, Node, Residue, Volume, object_name
+from db.models import OWNABLE, Flow, Node, Ownable, Residue, Snapshot, Volume, object_name
 from db.models.flow import PARKED, SUPERSEDED, UNDOING
 from db.models.pool import FORGOTTEN
-from db.transitions import DELETING, ERROR, ERROR_DELETING, BeingDestroyed, NotFound
+from db.transitions import (
+    AVAILABLE,
+    DELETING,
+    ERROR,
+    ERROR_DELETING,
+    RESTORING,
+    BeingDestroyed,
+    NotFound,
+    locked,
+)
+
+R = TypeVar("R", Volume, Snapshot)
 
 
 def reset_volume_status(tx: Session, volume_id: str, status: str) -> Volume:
-    """Set a volume's status whatever it is (os-reset_status).
+    """Set a volume's status whatever it is (os-reset_status); raises as `fenced` does."""
+    return _reset(tx, Volume, volume_id, status)
 
-    Raises NotFound, or BeingDestroyed: the order to destroy it may wait on its node, where nothing
-    can overtake it, so a volume that is being deleted cannot be declared usable.
-    """
+
+def reset_snapshot_status(tx: Session, snapshot_id: str, status: str) -> Snapshot:
+    """Set a snapshot's status whatever it is (os-reset_status); raises as `fenced` does."""
+    return _reset(tx, Snapshot, snapshot_id, status)
+
+
+def _reset(tx: Session, model: type[R], resource_id: str, status: str) -> R:
     usable = status not in (ERROR, ERROR_DELETING, DELETING)
-    volume = fenced(tx, volume_id, for_use=usable)
-    volume.status = status
-    return volume
+    row = fenced(tx, model, resource_id, for_use=usable)
+    row.status = status
+    return row
 
 
-def fenced(tx: Session, volume_id: str, *, for_use: bool = False) -> Volume:
-    """The volume, locked, with no flow at work on it: a running or parked one is superseded.
+def fenced(tx: Session, model: type[R], resource_id: str, *, for_use: bool = False) -> R:
+    """The row, locked, with no flow at work on it: a running or parked one is superseded.
 
-    Locks the flow before the volume, as the flow's own steps do. Raises NotFound, and
-    BeingDestroyed for a volume that is wanted `for_use` while it is being deleted.
+    Locks the flow before the row, as the flow's own steps do. Raises NotFound, or for what is
+    wanted `for_use` BeingDestroyed: the order to destroy it may wait on its node, where nothing can
+    overtake it, so what is being deleted cannot be declared usable.
     """
-    owner = tx.scalar(select(Volume.flow_id).where(Volume.id == volume_id))
+    owner = tx.scalar(select(model.flow_id).where(model.id == resource_id))
     flow = journal.lock(tx, owner) if owner else None
-    volume = tx.scalars(
-        select(Volume)
-        .where(Volume.id == volume_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).first()
-    if volume is None:
-        raise NotFound(f"Volume {volume_id} could not be found.")
-    if flow is not None and volume.flow_id == flow.id:
-        if for_use and flow.kind == "volume.delete":
-            raise BeingDestroyed(volume_id)
-        _supersede(tx, flow, volume)
-    residues.drop_resumable(tx, volume)
-    return volume
+    row = locked(tx, model, resource_id)
+    if row is None:
+        raise NotFound(f"{model.__name__} {resource_id} could not be found.")
+    if flow is not None and row.flow_id == flow.id:
+        if for_use and flow.kind == f"{flow.noun}.delete":
+            raise BeingDestroyed(resource_id, flow.noun)
+        _supersede(tx, flow, row)
+    residues.drop_resumable(tx, row)
+    return row
 
 
-def _supersede(tx: Session, flow: Flow, volume: Volume) -> None:
+def _supersede(tx: Session, flow: Flow, row: Volume | Snapshot) -> None:
     """End `flow`; what it has reserved goes back, what it has claimed stays with what may exist."""
     # the status is for the request that is not admitted yet
-    message = "An administrator took the volume over."
+    message = f"An administrator took the {flow.noun} over."
     error = {"type": "Superseded", "status": 409, "message": message}
     journal.raise_epoch(tx, flow)
-    volume.epoch = flow.epoch
+    row.epoch = flow.epoch
     quota.release(tx, flow.id)
-    if flow.kind == "volume.create" and flow.state == UNDOING:
-        _leave_destroy(tx, flow, volume)
-    capacity.allocate(tx, flow.id, volume)
-    if flow.kind == "volume.extend":
-        quota.give_back_growth(tx, volume)
+    if isinstance(row, Volume):
+        _leave_undone(tx, flow, row)
+    capacity.allocate(tx, flow.id, row)
     holds.release(tx, flow.id)
     journal.write(tx, flow, "supersede", "done", error=error)
     flow.error = error
     journal.end(tx, flow, SUPERSEDED)
-    volume.flow_id = None
+    row.flow_id = None
+
+
+def _leave_undone(tx: Session, flow: Flow, volume: Volume) -> None:
+    """What a superseded flow was about to undo or to finish for its volume."""
+    if flow.kind == "volume.create" and flow.state == UNDOING:
+        _leave_destroy(tx, flow, volume)
+    elif flow.kind == "volume.extend":
+        quota.give_back_growth(tx, volume)
+    elif flow.kind == "volume.revert":
+        restored(tx, flow)
+
+
+def restored(tx: Session, flow: Flow) -> None:
+    """A revert has ended: its snapshot may be used again, unless its status was set meanwhile."""
+    snapshot = tx.get(Snapshot, flow.payload["snapshot_id"], with_for_update=True)
+    if snapshot is not None and snapshot.status == RESTORING:
+        snapshot.status = AVAILABLE
 
 
 def _leave_destroy(tx: Session, flow: Flow, volume: Volume) -> None:
@@ -89,7 +116,7 @@ def _leave_destroy(tx: Session, flow: Flow, volume: Volume) -> None:
 def forget_node(tx: Session, host: str) -> int:
     """Declare a node gone for good; returns how many residues were written off. Raises NotFound.
 
-    Deletes that wait for the node end here: their volumes went with it.
+    Deletes that wait for the node end here: what they delete went with it.
     """
     node = tx.get(Node, host, with_for_update=True)
     if node is None:
@@ -102,20 +129,22 @@ def forget_node(tx: Session, host: str) -> int:
 
 
 def write_off(tx: Session, residue: Residue) -> None:
-    """End a residue whose node is gone for good, and the delete or extend that waited for it."""
+    """End a residue whose node is gone for good, and the flow that waited for it."""
     flow = tx.get(Flow, residue.flow_id, with_for_update=True)
-    volume = tx.get(Volume, residue.volume_id, with_for_update=True)
     if flow is not None and flow.state == PARKED and residue.resume:
         flow.state = SUPERSEDED
-        if volume is not None and flow.kind == "volume.delete" and volume.flow_id is None:
-            remove_volume(tx, volume)
-        elif volume is not None:
-            quota.give_back_growth(tx, volume)
+        holds.release(tx, flow.id)
+        row = locked(tx, OWNABLE[flow.noun], residue.volume_id)
+        if row is not None and flow.kind == f"{flow.noun}.delete" and row.flow_id is None:
+            remove(tx, row)
+        elif isinstance(row, Volume):
+            quota.give_back_growth(tx, row)
     capacity.settle(tx, residue)
 
 
-def remove_volume(tx: Session, volume: Volume) -> None:
-    """Remove a volume's row with all that it was charged and all that it held."""
-    quota.give_back(tx, volume)
-    capacity.free(tx, volume)
-    tx.delete(volume)
+def remove(tx: Session, row: Ownable) -> None:
+    """Remove a row with all that it was charged and all that it held."""
+    if isinstance(row, Volume | Snapshot):
+        quota.give_back(tx, row)
+        capacity.free(tx, row)
+    tx.delete(row)

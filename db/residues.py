@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db import capacity, quota
-from db.models import Flow, Residue, Volume
+from db import capacity, holds, quota
+from db.models import Flow, Residue, Snapshot, Volume
 from db.models.flow import PARKED, SUPERSEDED
 
 
@@ -39,17 +39,19 @@ def leave(
     tx.add(residue)
 
 
-def drop_resumable(tx: Session, volume: Volume) -> None:
-    """Something else takes `volume` over: a flow parked on it will not go on.
+def drop_resumable(tx: Session, row: Volume | Snapshot) -> None:
+    """Something else takes `row` over: a flow parked on it will not go on.
 
-    What its residue held in the pool stays held, by the volume itself; a growth is not charged.
+    What its residue held in the pool stays held, by the row itself; a growth is not charged.
     """
     for residue in tx.scalars(
-        select(Residue).where(Residue.volume_id == volume.id, Residue.resume.is_(True))
+        select(Residue).where(Residue.volume_id == row.id, Residue.resume.is_(True))
     ):
-        volume.allocated_gib += residue.gib
+        row.allocated_gib += residue.gib
         flow = tx.get(Flow, residue.flow_id, with_for_update=True)
         if flow is not None and flow.state == PARKED:
             flow.state = SUPERSEDED
-        quota.give_back_growth(tx, volume)
+            holds.release(tx, flow.id)
+        if isinstance(row, Volume):
+            quota.give_back_growth(tx, row)
         tx.delete(residue)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
+from db import holds
 from db.models import OWNABLE, Flow, Ownable, utcnow
 
 R = TypeVar("R", bound=Ownable)
@@ -25,12 +26,19 @@ DELETING = "deleting"
 """A flow is removing it."""
 EXTENDING = "extending"
 """A flow is growing it."""
+REVERTING = "reverting"
+"""A flow is giving it back what a snapshot has of it."""
+RESTORING = "restoring"
+"""A snapshot: a flow is giving its volume back what it has."""
 ERROR = "error"
-"""Could not be made."""
+"""Could not be made, or what it holds is not to be relied on."""
 ERROR_DELETING = "error_deleting"
 """Could not be removed yet; the flow goes on when its node answers."""
 ERROR_EXTENDING = "error_extending"
 """Could not be grown; the size is what it was."""
+
+AWAITING_TRANSFER = "awaiting-transfer"
+"""Offered to another project."""
 
 SETTABLE = (
     "creating",
@@ -75,6 +83,10 @@ TRANSITIONS: dict[str, Transition] = {
     ),
     "volume.force_delete": Transition(frozenset({ANY}), DELETING),
     "volume.extend": Transition(frozenset({AVAILABLE}), EXTENDING),
+    "volume.transfer": Transition(frozenset({AVAILABLE}), AWAITING_TRANSFER),
+    "volume.revert": Transition(frozenset({AVAILABLE}), REVERTING),
+    "snapshot.delete": Transition(frozenset({AVAILABLE, ERROR, ERROR_DELETING}), DELETING),
+    "snapshot.force_delete": Transition(frozenset({ANY}), DELETING),
 }
 
 
@@ -106,15 +118,27 @@ class InvalidStatus(Exception):
 
 
 class BeingDestroyed(InvalidStatus):
-    """A volume that its delete has begun to destroy is asked to be something else again."""
+    """What its delete has begun to destroy is asked to be something else again."""
 
-    def __init__(self, volume_id: str) -> None:
+    def __init__(self, resource_id: str, noun: str = "volume") -> None:
         Exception.__init__(
             self,
-            f"Invalid volume: volume {volume_id} is being destroyed (status '{DELETING}'), which "
+            f"Invalid {noun}: {noun} {resource_id} is being destroyed (status '{DELETING}'), which "
             "cannot be undone; it can be set to error.",
         )
         self.status = DELETING
+
+
+class Held(InvalidStatus):
+    """A running flow refers to the resource, which must stay as it is until that has ended."""
+
+    def __init__(self, resource_id: str, verb: str, status: str, noun: str, holder: str) -> None:
+        Exception.__init__(
+            self,
+            f"Invalid {noun}: {noun} {resource_id} cannot be taken for {verb}: a running {holder} "
+            "needs it as it is.",
+        )
+        self.status = status
 
 
 def take(tx: Session, model: type[R], resource_id: str, action: str, flow: Flow) -> tuple[R, str]:
@@ -122,24 +146,32 @@ def take(tx: Session, model: type[R], resource_id: str, action: str, flow: Flow)
 
     `action` is a key of `TRANSITIONS`. The epochs of flow and resource become one number above
     both, so a message of any earlier flow or attempt is recognised as old, on the node too. Raises
-    NotFound or InvalidStatus.
+    NotFound or InvalidStatus; of that Held while another flow holds the resource.
     """
     noun, _, verb = action.partition(".")
-    found = tx.scalars(
-        select(model)
-        .where(model.id == resource_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).first()
+    found = locked(tx, model, resource_id)
     if found is None:
         raise NotFound(f"{noun.capitalize()} {resource_id} could not be found.")
     transition = TRANSITIONS[action]
     if found.flow_id not in (None, flow.id) or not transition.permits(found.status):
         raise InvalidStatus(resource_id, verb, found.status, transition.allowed, noun)
+    holder = holds.of_others(tx, resource_id, flow)
+    if holder is not None:
+        raise Held(resource_id, verb, found.status, noun, holder)
     previous, found.status = found.status, transition.status
     found.flow_id = flow.id
     found.epoch = flow.epoch = max(flow.epoch, found.epoch) + 1
     return found, previous
+
+
+def locked(tx: Session, model: type[R], resource_id: str) -> R | None:
+    """The resource as it is now, locked; None if there is none."""
+    return tx.scalars(
+        select(model)
+        .where(model.id == resource_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).first()
 
 
 def owned(tx: Session, model: type[R], flow: Flow) -> R | None:
@@ -157,9 +189,8 @@ def change_owned(tx: Session, flow: Flow, **columns: Any) -> None:
         "new_updated_at": utcnow()
     }
     owner = {"of_resource": flow.resource_id, "of_flow": flow.id}
-    noun = flow.kind.partition(".")[0]
-    if tx.execute(_change(noun, tuple(columns)), owner | values).first() is None:
-        raise NotOwned(f"{noun.capitalize()} {flow.resource_id} is no longer this flow's.")
+    if tx.execute(_change(flow.noun, tuple(columns)), owner | values).first() is None:
+        raise NotOwned(f"{flow.noun.capitalize()} {flow.resource_id} is no longer this flow's.")
 
 
 @cache

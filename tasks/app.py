@@ -18,6 +18,8 @@ from tasks.engine import Engine
 from tasks.message import Message
 from tasks.registration import InContext, control_task, register
 from tasks.reports import take_report
+from tasks.snapshot_create import create_snapshot
+from tasks.snapshot_delete import delete_snapshot
 from tasks.sweep import answer, sweep
 from tasks.volume_create import create_volume
 from tasks.volume_delete import delete_volume
@@ -25,7 +27,7 @@ from tasks.volume_extend import extend_volume
 
 log = structlog.get_logger(__name__)
 
-FLOWS = [create_volume, delete_volume, extend_volume]
+FLOWS = [create_volume, delete_volume, extend_volume, create_snapshot, delete_snapshot]
 
 
 def make_sender(settings: Settings) -> Engine:

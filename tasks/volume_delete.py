@@ -1,24 +1,33 @@
 """Delete a volume. The pivot is the node's step: what has begun to be destroyed stays so."""
 
-from db import residues
-from db.models import Node, Volume
-from db.models.pool import FORGOTTEN
-from db.overrides import fenced, remove_volume
+from collections.abc import Sequence
+
+from sqlalchemy import select
+
+from db import holds, residues
+from db.models import Snapshot, Volume
+from db.overrides import fenced, remove
 from db.transitions import (
     DELETING,
     ERROR_DELETING,
+    TRANSITIONS,
     NotFound,
+    let_go,
     owned,
     take,
 )
-from tasks.definition import FlowDefinition, NodeOrder, Results, Run
-from tasks.parking import VolumeParking
+from tasks.definition import Child, FlowDefinition, NodeOrder, Results, Run
+from tasks.parking import StatusParking
+from tasks.placement import place_to_clear
+from tasks.refusals import Refused
+
+ATTACHED = "attached"
 
 delete_volume = FlowDefinition(
     "volume.delete",
     admission="extract",
     pivot="destroy",
-    parking=VolumeParking(ERROR_DELETING, DELETING),
+    parking=StatusParking(ERROR_DELETING, DELETING),
 )
 
 
@@ -26,14 +35,49 @@ delete_volume = FlowDefinition(
 def extract(run: Run) -> Results:
     """Take the volume for deletion; with force, from whatever works on it. Admission ends here.
 
-    There is no compensation: the pivot comes next, so nothing can ask for one.
+    With `cascade` the deletes of its snapshots begin here too, and the next step waits for them.
     """
-    force = bool(run.flow.payload.get("force"))
-    volume = fenced(run.tx, run.flow.resource_id) if force else _visible(run)
+    force, cascade = (bool(run.flow.payload.get(name)) for name in ("force", "cascade"))
+    volume = fenced(run.tx, Volume, run.flow.resource_id) if force else _visible(run)
     action = "volume.force_delete" if force else "volume.delete"
     volume, _ = take(run.tx, Volume, volume.id, action, run.flow)
+    if volume.attach_status == ATTACHED:
+        raise Refused(400, f"Invalid volume: Volume {volume.id} must not be attached.")
+    snapshots = _snapshots(run)
+    if snapshots and not cascade:
+        raise Refused(
+            400,
+            f"Invalid volume: Volume {volume.id} must not have snapshots, and has "
+            f"{len(snapshots)}; delete them first, or the volume with 'cascade'.",
+        )
+    for snapshot in snapshots:
+        _refuse_undeletable(run, snapshot, force=force)
+        run.children.append(Child("snapshot.delete", snapshot.id, {"force": force}))
     residues.drop_resumable(run.tx, volume)
-    return {"object": volume.object_name, **_where(run, volume)}
+    return {
+        "object": volume.object_name,
+        "size_gib": volume.size,
+        **place_to_clear(run.tx, volume.host),
+    }
+
+
+@extract.compensation
+def give_up(run: Run) -> Results:
+    """The volume is there still, and its owner sees that it could not be deleted."""
+    volume = owned(run.tx, Volume, run.flow)
+    if volume is not None:
+        let_go(volume, ERROR_DELETING)
+    return None
+
+
+@delete_volume.step()
+def check_snapshots(run: Run) -> Results:
+    """Go on only without snapshots: one that could not be deleted needs the volume still."""
+    left = _snapshots(run)
+    if left:
+        ids = ", ".join(snapshot.id for snapshot in left[:10])
+        raise Refused(409, f"{len(left)} snapshots could not be deleted: {ids}.")
+    return None
 
 
 @delete_volume.node_step()
@@ -60,7 +104,7 @@ def finish(run: Run) -> Results:
     """Remove the row, with what it was charged and what it held in its pool."""
     volume = owned(run.tx, Volume, run.flow)
     if volume is not None:
-        remove_volume(run.tx, volume)
+        remove(run.tx, volume)
     return None
 
 
@@ -71,12 +115,20 @@ def _visible(run: Run) -> Volume:
     return volume
 
 
-def _where(run: Run, volume: Volume) -> dict[str, object]:
-    if volume.host is None:
-        return {"node": None}
-    host, _, rest = volume.host.partition("@")
-    backend, _, pool = rest.partition("#")
-    node = run.tx.get(Node, host)
-    if node is not None and node.state == FORGOTTEN:
-        return {"node": None}  # an operator has said that the node is gone, and its volumes with it
-    return {"node": host, "backend": backend, "pool": pool, "size_gib": volume.size}
+def _snapshots(run: Run) -> Sequence[Snapshot]:
+    of_volume = select(Snapshot).where(Snapshot.volume_id == run.flow.resource_id)
+    return run.tx.scalars(of_volume.order_by(Snapshot.id)).all()
+
+
+def _refuse_undeletable(run: Run, snapshot: Snapshot, *, force: bool) -> None:
+    """A cascade begins only if it can end: each snapshot may be deleted as things are."""
+    free = snapshot.flow_id is None and TRANSITIONS["snapshot.delete"].permits(snapshot.status)
+    in_group = snapshot.group_snapshot_id is not None
+    held = holds.of_others(run.tx, snapshot.id, run.flow) is not None
+    if in_group or held or not (free or force):
+        raise Refused(
+            400,
+            f"Invalid volume: Volume {run.flow.resource_id} cannot be deleted with its snapshots: "
+            f"snapshot {snapshot.id} (status '{snapshot.status}') is in use"
+            f"{' by a group snapshot' if in_group else ''}.",
+        )

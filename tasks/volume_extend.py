@@ -12,7 +12,7 @@ from db.transitions import (
     take,
 )
 from tasks.definition import FlowDefinition, NodeOrder, Results, Run
-from tasks.parking import VolumeParking
+from tasks.parking import StatusParking
 from tasks.refusals import Refused
 
 extend_volume = FlowDefinition(
@@ -20,7 +20,7 @@ extend_volume = FlowDefinition(
     admission="quota_commit",
     pivot="extend",
     undo_clean_pivot=True,
-    parking=VolumeParking(ERROR_EXTENDING, EXTENDING),
+    parking=StatusParking(ERROR_EXTENDING, EXTENDING),
 )
 
 

@@ -69,6 +69,11 @@ class Flow(Base):
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     finished_at: Mapped[datetime | None]
 
+    @property
+    def noun(self) -> str:
+        """The sort of thing that it owns: the first part of its kind, a key of `OWNABLE`."""
+        return self.kind.partition(".")[0]
+
     __table_args__ = (
         Index("ix_flows_state_tick", "state", "tick"),
         Index("ix_flows_project_created", "project_id", "created_at", "id"),

@@ -92,7 +92,7 @@ def test_a_request_that_is_overtaken_before_its_admission_is_told_of_it(database
         flow.kind, flow.resource_id = "volume.extend", volume_id
         transitions.take(tx, Volume, volume_id, "volume.extend", flow)
     with database.writing() as tx:
-        overrides.fenced(tx, volume_id)
+        overrides.fenced(tx, Volume, volume_id)
     with database.writing() as tx:
         flow = tx.get_one(Flow, flow_id)
         assert (flow.state, flow.admitted) == ("superseded", False)
