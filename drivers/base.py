@@ -16,7 +16,6 @@ What a caller may rely on, and the contract suite (tests/drivers/contract.py) ch
 * every error is a `DriverError`, which says what was left behind.
 """
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,22 +24,12 @@ from typing import Any, ClassVar, Literal, TypeAlias, TypedDict
 from marshmallow import Schema, fields, validate
 
 from drivers.errors import InvalidConnector, NotSupported
+from drivers.names import SNAPSHOT_NAME, VOLUME_NAME, Manageable, What, is_ours
 
 JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | None"
 
 GIB = 1024**3
 MAX_SIZE_GIB = 2**33 - 1  # a signed 64-bit number of bytes, which is what file offsets are
-
-_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-VOLUME_NAME = re.compile(rf"volume-{_UUID}(?:\.[1-9][0-9]{{0,8}})?")
-"""The only names that volumes on a back end have; a generation above 0 follows a dot."""
-SNAPSHOT_NAME = re.compile(rf"snapshot-{_UUID}")
-"""The only names that snapshots on a back end have; none is ever made a second time."""
-
-
-def is_ours(name: str) -> bool:
-    """Whether an object on a back end has a name that only we give."""
-    return bool(VOLUME_NAME.fullmatch(name) or SNAPSHOT_NAME.fullmatch(name))
 
 
 def checked_size(size_gib: int) -> int:
@@ -117,20 +106,6 @@ class Adopted(Created):
 
     size_gib: int
     """The size that the object has now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Manageable:
-    """An object on the storage, ours or not, as a list of what could be adopted tells of it."""
-
-    reference: dict[str, str]
-    """What `adopt` is to be given: one of ``source-name`` and ``source-id``."""
-    size_gib: int
-    """Rounded up."""
-    object_name: str | None = None
-    """Its name if it is ours already."""
-    reason: str | None = None
-    """Why it cannot be adopted; None if it can."""
 
 
 class Connection(TypedDict):
@@ -356,7 +331,7 @@ class Manages(ABC):
     """Objects of others that can become ours, and ours that cease to be."""
 
     @abstractmethod
-    def manageable(self, what: Literal["volumes", "snapshots"]) -> Iterator[Manageable]:
+    def manageable(self, what: What) -> Iterator[Manageable]:
         """Every object that could be adopted as such, those that are ours already, and those that
         cannot be, with the reason."""
 
@@ -376,9 +351,6 @@ class Manages(ABC):
         Nothing of its content is lost.
         """
 
-
-UNMANAGED = "unmanaged-"
-"""What stands before the name of an object that was released."""
 
 ABILITIES: Mapping[str, type] = {
     "snapshots": Snapshots,

@@ -14,10 +14,35 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate
 
-from drivers.base import Created, Driver, DriverOptions, PoolReport, VolumeRef, checked_size
-from drivers.errors import BackendUnavailable, DriverFailed, NotSupported, OutOfSpace
+from drivers.base import (
+    Adopted,
+    Clones,
+    Connection,
+    Connects,
+    Created,
+    Driver,
+    DriverOptions,
+    Manages,
+    Mode,
+    ObjectRef,
+    PoolReport,
+    Reverts,
+    SnapshotRef,
+    Snapshots,
+    VolumeRef,
+    checked_size,
+    required,
+)
+from drivers.errors import (
+    BackendUnavailable,
+    DriverFailed,
+    InvalidReference,
+    NotSupported,
+    OutOfSpace,
+)
 from drivers.fake_faults import CALLS, Faults, faults_field
 from drivers.fake_store import FileStore, MemoryStore, Store
+from drivers.names import UNMANAGED, Manageable, What, is_ours, manageable, source_name
 
 _RANDOM = random.SystemRandom()
 
@@ -60,7 +85,7 @@ class FakeOptions(DriverOptions):
     """A table of faults in JSON that may change while the driver runs."""
 
 
-class FakeDriver(Driver):
+class FakeDriver(Driver, Snapshots, Clones, Reverts, Connects, Manages):
     """Pools of names and sizes."""
 
     name = "fake"
@@ -88,17 +113,8 @@ class FakeDriver(Driver):
             return [self._measured(pool) for pool in self._pools]
 
     def create(self, volume: VolumeRef) -> Created:
-        if volume.pool not in self._known:
-            raise NotSupported(f"no pool {volume.pool!r} here, only {', '.join(self._pools[:9])}")
-        name = volume.object_name
-        with self._call("create", name):
-            size = self._store.get(name)
-            if size is None:
-                if not self._store.put(name, volume.pool, volume.size_gib, self._room):
-                    raise OutOfSpace(f"create {name}: {volume.size_gib} GiB")
-            elif size != volume.size_gib:
-                raise DriverFailed(f"{name} is there with {size} GiB", left="clean")
-        return Created(provider_location=f"fake:{self.backend}/{name}")
+        with self._call("create", volume.object_name):
+            return self._made(volume)
 
     def delete(self, volume: VolumeRef) -> None:
         with self._call("delete", volume.object_name):
@@ -119,7 +135,96 @@ class FakeDriver(Driver):
 
     def objects(self) -> Iterator[tuple[str, int]]:
         with self._call("objects"):
-            return iter(self._store.items())
+            return iter([one for one in self._store.items() if is_ours(one[0])])
+
+    def create_snapshot(self, snapshot: SnapshotRef, volume: VolumeRef) -> Created:
+        with self._call("create_snapshot", snapshot.object_name):
+            return self._made(snapshot, volume)
+
+    def delete_snapshot(self, snapshot: SnapshotRef, volume: VolumeRef) -> None:
+        del volume
+        with self._call("delete_snapshot", snapshot.object_name):
+            self._store.drop(snapshot.object_name)
+
+    def create_from_snapshot(self, volume: VolumeRef, snapshot: SnapshotRef) -> Created:
+        with self._call("create_from_snapshot", volume.object_name):
+            return self._made(volume, snapshot)
+
+    def create_clone(self, volume: VolumeRef, source: VolumeRef) -> Created:
+        with self._call("create_clone", volume.object_name):
+            return self._made(volume, source)
+
+    def revert(self, volume: VolumeRef, snapshot: SnapshotRef) -> None:
+        with self._call("revert", volume.object_name):
+            for name in (volume.object_name, snapshot.object_name):
+                self._size(name)
+
+    def connect(
+        self, volume: VolumeRef, name: str, connector: Mapping[str, Any], mode: Mode
+    ) -> Connection:
+        required(connector, "host")
+        with self._call("connect", name):
+            self._size(volume.object_name)
+            self._store.connect(name, volume.object_name)
+        return {
+            "driver_volume_type": "fake",
+            "data": {"volume": self._location(volume.object_name), "access_mode": mode},
+        }
+
+    def disconnect(self, volume: VolumeRef, name: str, connector: Mapping[str, Any] | None) -> None:
+        del volume, connector
+        with self._call("disconnect", name):
+            self._store.disconnect(name)
+
+    def manageable(self, what: What) -> Iterator[Manageable]:
+        with self._call("manageable"):
+            found = sorted(self._store.items())
+        return (one for name, size in found if (one := manageable(what, name, size)) is not None)
+
+    def adopt(self, ref: ObjectRef, reference: Mapping[str, str]) -> Adopted:
+        name, ours = source_name(reference), ref.object_name
+        with self._call("adopt", ours):
+            if not self._store.rename(name, ours):
+                if self._store.get(name) is not None:
+                    raise DriverFailed(f"{ours} is there already", left="clean")
+                if self._store.get(ours) is None:
+                    raise InvalidReference(f"there is no {name!r}")
+            return Adopted(self._location(ours), self._size(ours))
+
+    def release(self, ref: ObjectRef, name: str | None = None) -> None:
+        ours = ref.object_name
+        with self._call("release", ours):
+            for new in (name, UNMANAGED + ours):
+                if new and not is_ours(new) and self._store.rename(ours, new):
+                    return
+            if self._store.get(ours) is not None:
+                raise DriverFailed(f"{UNMANAGED}{ours} is there already", left="clean")
+
+    def _made(
+        self, made: VolumeRef | SnapshotRef, source: VolumeRef | SnapshotRef | None = None
+    ) -> Created:
+        """The object, which is made unless it is there."""
+        if made.pool not in self._known:
+            raise NotSupported(f"no pool {made.pool!r} here, only {', '.join(self._pools[:9])}")
+        name = made.object_name
+        size = self._store.get(name)
+        if size is None:
+            if source is not None and self._size(source.object_name) > made.size_gib:
+                raise NotSupported(f"{name} with less than {source.object_name} has")
+            if not self._store.put(name, made.pool, made.size_gib, self._room):
+                raise OutOfSpace(f"create {name}: {made.size_gib} GiB")
+        elif size != made.size_gib:
+            raise DriverFailed(f"{name} is there with {size} GiB", left="clean")
+        return Created(self._location(name))
+
+    def _size(self, name: str) -> int:
+        size = self._store.get(name)
+        if size is None:
+            raise DriverFailed(f"no {name}", left="clean")
+        return size
+
+    def _location(self, name: str) -> str:
+        return f"fake:{self.backend}/{name}"
 
     @property
     def _store(self) -> Store:
@@ -148,5 +253,6 @@ class FakeDriver(Driver):
             free_gib=max(0.0, total - foreign - used),
             foreign_gib=foreign,
             thin=self._thin,
-            capabilities=self.options["capabilities"],
+            capabilities={"multiattach": True, "online_extend": True}
+            | self.options["capabilities"],
         )

@@ -1,4 +1,7 @@
-"""Where the fake driver keeps what it has made: in memory, or in a file that outlives it."""
+"""Where the fake driver keeps what it has made: in memory, or in a file that outlives it.
+
+Objects may have any name: those that are not ours are what could be managed.
+"""
 
 import sqlite3
 import threading
@@ -8,7 +11,10 @@ from pathlib import Path
 
 
 class Store(ABC):
-    """Objects with a pool and a size in GiB. Every call is atomic and thread-safe."""
+    """Objects with a pool and a size in GiB, and connections to them.
+
+    Every call is atomic and thread-safe.
+    """
 
     @abstractmethod
     def get(self, name: str) -> int | None:
@@ -27,12 +33,28 @@ class Store(ABC):
         """Remove the object if it is there."""
 
     @abstractmethod
+    def rename(self, name: str, new: str) -> bool:
+        """Give the object a new name; False, and no change, if it is not there or `new` is."""
+
+    @abstractmethod
     def used_gib(self, pool: str) -> int:
         """The sum of the sizes in the pool."""
 
     @abstractmethod
     def items(self) -> list[tuple[str, int]]:
         """Name and size of every object."""
+
+    @abstractmethod
+    def connect(self, connection: str, name: str) -> None:
+        """Keep that there is a connection of this name to the object."""
+
+    @abstractmethod
+    def disconnect(self, connection: str) -> None:
+        """Forget the connection if it is there."""
+
+    @abstractmethod
+    def connections(self) -> dict[str, str]:
+        """The object of each connection."""
 
 
 class MemoryStore(Store):
@@ -42,6 +64,7 @@ class MemoryStore(Store):
         self._lock = threading.Lock()
         self._objects: dict[str, tuple[str, int]] = {}
         self._used: defaultdict[str, int] = defaultdict(int)
+        self._connections: dict[str, str] = {}
 
     def get(self, name: str) -> int | None:
         found = self._objects.get(name)
@@ -63,6 +86,13 @@ class MemoryStore(Store):
             if pool:
                 self._used[pool] -= size
 
+    def rename(self, name: str, new: str) -> bool:
+        with self._lock:
+            if name not in self._objects or new in self._objects:
+                return False
+            self._objects[new] = self._objects.pop(name)
+            return True
+
     def used_gib(self, pool: str) -> int:
         with self._lock:
             return self._used[pool]
@@ -71,12 +101,27 @@ class MemoryStore(Store):
         with self._lock:
             return [(name, size) for name, (_, size) in self._objects.items()]
 
+    def connect(self, connection: str, name: str) -> None:
+        with self._lock:
+            self._connections[connection] = name
+
+    def disconnect(self, connection: str) -> None:
+        with self._lock:
+            self._connections.pop(connection, None)
+
+    def connections(self) -> dict[str, str]:
+        with self._lock:
+            return dict(self._connections)
+
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS object (
     name TEXT PRIMARY KEY, pool TEXT NOT NULL, size_gib INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS object_pool ON object (pool, size_gib);
+CREATE TABLE IF NOT EXISTS connection (
+    name TEXT PRIMARY KEY, object TEXT NOT NULL
+) WITHOUT ROWID;
 """
 
 
@@ -117,6 +162,13 @@ class FileStore(Store):
         with self._lock:
             self._base.execute("DELETE FROM object WHERE name = ?", (name,))
 
+    def rename(self, name: str, new: str) -> bool:
+        with self._lock:
+            done = self._base.execute(
+                "UPDATE OR IGNORE object SET name = ? WHERE name = ?", (new, name)
+            )
+            return done.rowcount == 1
+
     def used_gib(self, pool: str) -> int:
         row = self._one("SELECT coalesce(sum(size_gib), 0) FROM object WHERE pool = ?", pool)
         return 0 if row is None else int(row[0])
@@ -124,6 +176,20 @@ class FileStore(Store):
     def items(self) -> list[tuple[str, int]]:
         with self._lock:
             return self._base.execute("SELECT name, size_gib FROM object").fetchall()
+
+    def connect(self, connection: str, name: str) -> None:
+        with self._lock:
+            self._base.execute(
+                "INSERT OR REPLACE INTO connection VALUES (?, ?)", (connection, name)
+            )
+
+    def disconnect(self, connection: str) -> None:
+        with self._lock:
+            self._base.execute("DELETE FROM connection WHERE name = ?", (connection,))
+
+    def connections(self) -> dict[str, str]:
+        with self._lock:
+            return dict(self._base.execute("SELECT name, object FROM connection").fetchall())
 
     def _one(self, query: str, value: str) -> tuple | None:
         with self._lock:

@@ -24,7 +24,6 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 from drivers.base import (
     GIB,
     JSON,
-    VOLUME_NAME,
     Created,
     Driver,
     DriverOptions,
@@ -41,6 +40,7 @@ from drivers.errors import (
     os_errors,
 )
 from drivers.image import Image, Qcow2Image, RawImage, qemu_img_installed
+from drivers.names import VOLUME_NAME
 
 MARKER = ".breezeblock"
 HALF_MADE = ".making-"

@@ -24,7 +24,7 @@ At = Callable[[str], None]
 Put = Callable[[Any, str, Any], None]
 """As `setattr`."""
 
-LOOKS = ("check", "report", "size_of", "objects")
+LOOKS = ("check", "report", "size_of", "objects", "manageable")
 """Calls of a driver that change nothing."""
 
 

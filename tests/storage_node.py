@@ -9,6 +9,7 @@ from config.celery import make_app
 from config.settings import load
 from drivers.fake_faults import write_faults
 from drivers.fake_store import FileStore
+from drivers.names import is_ours
 from tasks.node import inventory, manageable, report, residue, steps
 from tasks.node.app import make_node
 from tasks.node.report import Reporter
@@ -81,8 +82,10 @@ class StorageNode:
     def clean(self) -> None:
         """Be up, with an empty back end that works."""
         self.fail()
-        for name in self.objects():
+        for name, _ in self.store.items():
             self.store.drop(name)
+        for connection in self.connections():
+            self.store.disconnect(connection)
         if self.app is None:
             self.start()
 
@@ -91,5 +94,9 @@ class StorageNode:
         write_faults(self.folder / "faults.json", table)
 
     def objects(self) -> dict[str, int]:
-        """What the back end really holds: sizes in GiB by name."""
-        return dict(self.store.items())
+        """What the back end really holds of ours: sizes in GiB by name."""
+        return {name: size for name, size in self.store.items() if is_ours(name)}
+
+    def connections(self) -> dict[str, str]:
+        """The object of each connection, by the connection's name."""
+        return self.store.connections()

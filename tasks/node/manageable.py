@@ -4,8 +4,9 @@ from typing import Any
 
 from celery import Celery, Task
 
-from drivers.base import Manageable, Manages
+from drivers.base import Manages
 from drivers.errors import DriverError, NotSupported
+from drivers.names import Manageable
 from tasks.message import UnintelligibleError, understood, with_keys
 from tasks.node.node import Node
 from tasks.node.operate import StepFailedError, hand_on, now, reply, usable
