@@ -5,8 +5,18 @@ from typing import Any, TypeVar
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db import capacity, holds, journal, quota, residues
-from db.models import OWNABLE, Flow, Node, Ownable, Residue, Snapshot, Volume, object_name
+from db import attachments, capacity, holds, journal, quota, residues
+from db.models import (
+    OWNABLE,
+    Attachment,
+    Flow,
+    Node,
+    Ownable,
+    Residue,
+    Snapshot,
+    Volume,
+    object_name,
+)
 from db.models.flow import PARKED, SUPERSEDED, UNDOING
 from db.models.pool import FORGOTTEN
 from db.transitions import (
@@ -137,6 +147,8 @@ def write_off(tx: Session, residue: Residue) -> None:
         row = locked(tx, OWNABLE[flow.noun], residue.volume_id)
         if row is not None and flow.kind == f"{flow.noun}.delete" and row.flow_id is None:
             remove(tx, row)
+        elif isinstance(row, Attachment) and row.flow_id is None:
+            attachments.remove(tx, row, attachments.locked_volume(tx, row.volume_id))
         elif isinstance(row, Volume):
             quota.give_back_growth(tx, row)
     capacity.settle(tx, residue)

@@ -26,6 +26,20 @@ DELETING = "deleting"
 """A flow is removing it."""
 EXTENDING = "extending"
 """A flow is growing it."""
+RESERVED = "reserved"
+"""Of a volume and of an attachment: kept for one that is not connected yet."""
+ATTACHING = "attaching"
+"""Connected, or about to be, but not reported as attached."""
+ATTACHED = "attached"
+"""An attachment, or a volume's attach_status: a host uses it."""
+DETACHING = "detaching"
+"""About to be taken from its host."""
+DETACHED = "detached"
+"""A volume's attach_status: no host has it."""
+ERROR_ATTACHING = "error_attaching"
+"""An attachment: could not be connected."""
+ERROR_DETACHING = "error_detaching"
+"""An attachment: could not be disconnected yet; the flow goes on when its node answers."""
 REVERTING = "reverting"
 """A flow is giving it back what a snapshot has of it."""
 RESTORING = "restoring"
@@ -58,12 +72,15 @@ SETTABLE = (
 )
 """What an administrator may set a volume to (os-reset_status)."""
 
+STANDINGS = (AVAILABLE, RESERVED, ATTACHING, IN_USE, DETACHING)
+"""The statuses of a volume that say how it is attached, and nothing else."""
+
 ANY = "*"
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """Taking a resource for a flow: from one of `allowed` to `status`."""
+    """Taking a resource for a flow: from one of `allowed` to `status`, where ANY keeps its own."""
 
     allowed: frozenset[str]
     status: str
@@ -83,6 +100,11 @@ TRANSITIONS: dict[str, Transition] = {
     ),
     "volume.force_delete": Transition(frozenset({ANY}), DELETING),
     "volume.extend": Transition(frozenset({AVAILABLE}), EXTENDING),
+    "volume.extend_attached": Transition(frozenset({IN_USE}), EXTENDING),
+    "volume.connect": Transition(frozenset(STANDINGS), ANY),
+    "volume.disconnect": Transition(frozenset({*STANDINGS, ERROR, ERROR_EXTENDING}), ANY),
+    "attachment.connect": Transition(frozenset({RESERVED, ATTACHING, ERROR_ATTACHING}), ATTACHING),
+    "attachment.disconnect": Transition(frozenset({ANY}), DETACHING),
     "volume.transfer": Transition(frozenset({AVAILABLE}), AWAITING_TRANSFER),
     "volume.revert": Transition(frozenset({AVAILABLE}), REVERTING),
     "snapshot.delete": Transition(frozenset({AVAILABLE, ERROR, ERROR_DELETING}), DELETING),
@@ -155,10 +177,12 @@ def take(tx: Session, model: type[R], resource_id: str, action: str, flow: Flow)
     transition = TRANSITIONS[action]
     if found.flow_id not in (None, flow.id) or not transition.permits(found.status):
         raise InvalidStatus(resource_id, verb, found.status, transition.allowed, noun)
-    holder = holds.of_others(tx, resource_id, flow)
-    if holder is not None:
-        raise Held(resource_id, verb, found.status, noun, holder)
-    previous, found.status = found.status, transition.status
+    previous = found.status
+    if transition.status != ANY:  # else it stays as whoever holds it needs it
+        holder = holds.of_others(tx, resource_id, flow)
+        if holder is not None:
+            raise Held(resource_id, verb, found.status, noun, holder)
+        found.status = transition.status
     found.flow_id = flow.id
     found.epoch = flow.epoch = max(flow.epoch, found.epoch) + 1
     return found, previous

@@ -13,6 +13,8 @@ from db import capacity, database_app, db
 from db.models import Residue
 from db.transactions import retrying, writing
 from tasks import audit, dead_letters, parcel
+from tasks.attachment_connect import connect_attachment
+from tasks.attachment_disconnect import disconnect_attachment
 from tasks.decisions import Failure
 from tasks.engine import Engine
 from tasks.message import Message
@@ -21,13 +23,28 @@ from tasks.reports import take_report
 from tasks.snapshot_create import create_snapshot
 from tasks.snapshot_delete import delete_snapshot
 from tasks.sweep import answer, sweep
+from tasks.volume_connect import connect_volume
 from tasks.volume_create import create_volume
 from tasks.volume_delete import delete_volume
+from tasks.volume_disconnect import disconnect_volume
 from tasks.volume_extend import extend_volume
 
 log = structlog.get_logger(__name__)
 
-FLOWS = [create_volume, delete_volume, extend_volume, create_snapshot, delete_snapshot]
+FLOWS = [
+    create_volume,
+    delete_volume,
+    extend_volume,
+    connect_volume,
+    disconnect_volume,
+    create_snapshot,
+    delete_snapshot,
+    connect_attachment,
+    disconnect_attachment,
+]
+
+NODE_ERRORS = {"InvalidConnector": 400, "ObjectBusy": 409}
+"""The status of a request that a node refuses, by the type of its error; else it is a 500."""
 
 
 def make_sender(settings: Settings) -> Engine:
@@ -107,7 +124,8 @@ def _node_failed(engine: Engine, message: Message) -> dict[str, Any] | None:
     for step in definition.steps:
         undoing = step.undo_order is not None and step.undo_name == reply["step"]
         if undoing or (step.on_node and step.name == reply["step"]):
-            error = {"status": 500, **reply["error"]}
+            error = reply["error"]
+            error = {"status": NODE_ERRORS.get(error["type"], 500), **error}
             turned = engine.fail(
                 message["flow"],
                 message["epoch"],

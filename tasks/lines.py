@@ -10,11 +10,16 @@ from db.models import Flow
 from tasks.decisions import Failure
 from tasks.message import Reply
 
+NOT_KEPT = frozenset({"connection_info"})
+"""What a node answers that only the next step needs, in the message it came with: a driver may have
+put a host's secret into it. A flow that loses that message asks its node again."""
+
 
 def write_reply(
     tx: Session, flow: Flow, name: str, reply: Reply, *, seq: int, undo: bool = False
 ) -> None:
     """The line of a step that a node has done."""
+    result = reply.get("result") or {}
     journal.write(
         tx,
         flow,
@@ -25,7 +30,7 @@ def write_reply(
         node=reply.get("node"),
         started=_time(reply.get("started")),
         finished=_time(reply.get("finished")),
-        result=reply.get("result"),
+        result={key: value for key, value in result.items() if key not in NOT_KEPT},
     )
 
 

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from sqlalchemy import select
 
-from db import holds, residues
+from db import attachments, holds, residues
 from db.models import Snapshot, Volume
 from db.overrides import fenced, remove
 from db.transitions import (
+    ATTACHED,
     DELETING,
     ERROR_DELETING,
     TRANSITIONS,
@@ -20,8 +21,6 @@ from tasks.definition import Child, FlowDefinition, NodeOrder, Results, Run
 from tasks.parking import StatusParking
 from tasks.placement import place_to_clear
 from tasks.refusals import Refused
-
-ATTACHED = "attached"
 
 delete_volume = FlowDefinition(
     "volume.delete",
@@ -38,11 +37,14 @@ def extract(run: Run) -> Results:
     With `cascade` the deletes of its snapshots begin here too, and the next step waits for them.
     """
     force, cascade = (bool(run.flow.payload.get(name)) for name in ("force", "cascade"))
+    if force:
+        attachments.lock_flows(run.tx, run.flow.resource_id)
     volume = fenced(run.tx, Volume, run.flow.resource_id) if force else _visible(run)
     action = "volume.force_delete" if force else "volume.delete"
     volume, _ = take(run.tx, Volume, volume.id, action, run.flow)
     if volume.attach_status == ATTACHED:
         raise Refused(400, f"Invalid volume: Volume {volume.id} must not be attached.")
+    _clear_attachments(run, volume, force=force)
     snapshots = _snapshots(run)
     if snapshots and not cascade:
         raise Refused(
@@ -113,6 +115,14 @@ def _visible(run: Run) -> Volume:
     if volume is None or not volume.visible:
         raise NotFound(f"Volume {run.flow.resource_id} could not be found.")
     return volume
+
+
+def _clear_attachments(run: Run, volume: Volume, *, force: bool) -> None:
+    """Refuse while it is reserved for a host, or being given to one; with force end that."""
+    if force:
+        attachments.drop_all(run.tx, volume, run.flow.request_id)
+    elif attachments.of_volume(run.tx, volume.id):
+        raise Refused(400, f"Invalid volume: Volume {volume.id} must not have attachments.")
 
 
 def _snapshots(run: Run) -> Sequence[Snapshot]:

@@ -1,7 +1,7 @@
 """Extend a volume. The pivot is the node's step: what has begun to grow does not shrink."""
 
 from config.routing import SCHEDULER
-from db import capacity, quota
+from db import attachments, capacity, quota
 from db.models import Pool, Volume
 from db.transitions import (
     ERROR_EXTENDING,
@@ -27,9 +27,13 @@ extend_volume = FlowDefinition(
 @extend_volume.step()
 def extract(run: Run) -> Results:
     """Take the volume for extending, and work out by how much it grows."""
-    volume, previous = take(run.tx, Volume, run.flow.resource_id, "volume.extend", run.flow)
+    attached = bool(run.flow.payload.get("attached"))
+    action = "volume.extend_attached" if attached else "volume.extend"
+    volume, previous = take(run.tx, Volume, run.flow.resource_id, action, run.flow)
     if not volume.visible:
         raise NotFound(f"Volume {volume.id} could not be found.")
+    if attached:
+        _refuse_unless_online(run, volume)
     new_size = run.flow.payload["new_size_gib"]
     if new_size <= volume.size:
         raise Refused(
@@ -132,12 +136,22 @@ def extend(run: Run) -> NodeOrder:
 
 @extend_volume.step()
 def finish(run: Run) -> Results:
-    """The volume has its new size, and is what it was before."""
+    """The volume has its new size, and is what it was before, or what its attachments make it."""
     volume = _volume(run)
     capacity.allocate(run.tx, run.flow.id, volume)
     volume.size = run.flow.payload["new_size_gib"]
     let_go(volume, run.ctx["previous_status"])
+    if run.flow.payload.get("attached"):
+        attachments.settle(run.tx, volume)
     return None
+
+
+def _refuse_unless_online(run: Run, volume: Volume) -> None:
+    pool = run.tx.get(Pool, volume.pool_id) if volume.pool_id is not None else None
+    if pool is None or not pool.capabilities.get("online_extend"):
+        raise Refused(
+            400, f"Invalid volume: the backend of volume {volume.id} cannot extend it while in use."
+        )
 
 
 def _volume(run: Run) -> Volume:
