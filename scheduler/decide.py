@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from scheduler.filters.base import Check, Filter
+from scheduler.filters.base import Check, Filter, Rejection
 from scheduler.spread import draw, seed
 from scheduler.state import PoolState, ScheduleRequest
 from scheduler.weighers.base import Weigher
@@ -63,6 +63,8 @@ def decide(
         for filter_ in filters
         if (check := filter_.prepare(request)) is not None
     ]
+    if request.source_pool is not None:
+        checks.insert(0, ("source", _beside(request.source_pool)))
     passed: list[PoolState] = []
     verdicts: list[Verdict] = []
     for pool in pools:
@@ -72,6 +74,12 @@ def decide(
         else:
             verdicts.append(verdict)
     return Decision(_rank(passed, request, weighers), verdicts)
+
+
+def _beside(source_pool: str) -> Check:
+    """No filter that an installation could leave out: elsewhere the volume cannot be made."""
+    elsewhere = Rejection(f"the source is in {source_pool}")
+    return lambda pool: None if pool.name == source_pool else elsewhere
 
 
 def _judge(pool: PoolState, checks: Sequence[tuple[str, Check]]) -> Verdict | None:

@@ -60,4 +60,6 @@ class ScheduleRequest:
     """Hosts that earlier attempts of the same request failed on."""
     only_pool: str | None = None
     """The one pool that may be chosen (extend: the volume is there already)."""
+    source_pool: str | None = None
+    """The pool of what the volume is made from: no other has the data."""
     hints: Mapping[str, Any] = field(default_factory=dict)

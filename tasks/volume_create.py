@@ -22,6 +22,7 @@ from scheduler.decide import decide, no_valid_backend
 from scheduler.plugins import load_filters, load_weighers
 from scheduler.provisioning import wanted
 from scheduler.state import PoolState, ScheduleRequest
+from tasks import volume_source
 from tasks.definition import FlowDefinition, NodeOrder, Results, Run
 from tasks.message import Operation
 from tasks.refusals import Refused
@@ -32,25 +33,35 @@ MOST_VERDICTS = 50
 MOST_DECISIONS = 20
 """Each one more means that others were quicker everywhere, which cannot go on for long."""
 
+NO_SOURCE: dict[str, Any] = {"availability_zone": None, "bootable": False, "image_meta": {}}
+
 create_volume = FlowDefinition("volume.create", admission="quota_commit", retry_from="schedule")
 
 
 @create_volume.step()
 def extract(run: Run) -> Results:
-    """Resolve what the request refers to, and hold its type against deletion."""
+    """Resolve what the request refers to, and hold its type and its source against deletion."""
     asked = run.flow.payload
-    if asked.get("snapshot_id"):
-        raise Refused(404, f"Snapshot {asked['snapshot_id']} could not be found.")
-    if asked.get("source_volid"):
-        _refuse_source(run, asked["source_volid"])
     if asked.get("image_ref"):
         raise Refused(400, "Invalid image: this installation has no image service configured.")
-    volume_type = _find_type(run, asked.get("volume_type"))
+    origin = volume_source.find(run)
+    size = volume_source.size(asked.get("size_gib"), origin)
     zone = asked.get("availability_zone")
     if zone and not _zone_exists(run, zone):
         raise Refused(400, f"Availability zone '{zone}' is invalid: no storage node is in it.")
+    inherited = origin.type_id if origin else None
+    volume_type = _find_type(run, asked.get("volume_type") or inherited)
+    if origin is not None:
+        volume_source.refuse_other_backend(run, origin, volume_type)
+        volume_source.refuse_other_zone(origin, zone)
     holds.take(run.tx, run.flow.id, volume_type.id)
-    return {"type_id": volume_type.id, "extra_specs": volume_type.extra_specs, "zone": zone}
+    return {
+        "size_gib": size,
+        "type_id": volume_type.id,
+        "extra_specs": volume_type.extra_specs,
+        "zone": zone,
+        "source": origin.as_json() if origin else None,
+    }
 
 
 @extract.compensation
@@ -63,7 +74,7 @@ def release_holds(run: Run) -> Results:
 @create_volume.step()
 def quota_reserve(run: Run) -> Results:
     """Reserve one volume and its GiB, overall and of its type."""
-    size = run.flow.payload["size_gib"]
+    size = run.ctx["size_gib"]
     asked = quota.volume_deltas(1, size, run.ctx["type_id"])
     quota.reserve(
         run.tx, run.flow.id, run.flow.project_id, asked, quota.defaults(run.settings), size
@@ -88,17 +99,23 @@ def db_entry(run: Run) -> Results:
 def first_row(run: Run) -> dict[str, Any]:
     """The columns of a volume that begins to be made."""
     flow, asked = run.flow, run.flow.payload
+    source = run.ctx["source"] or NO_SOURCE
+    zone = run.ctx["zone"] or source["availability_zone"]
     return {
         "id": flow.resource_id,
         "project_id": flow.project_id,
         "user_id": flow.user_id,
         "name": asked.get("name"),
         "description": asked.get("description"),
-        "size": asked["size_gib"],
+        "size": run.ctx["size_gib"],
         "status": CREATING,
         "volume_type_id": run.ctx["type_id"],
-        "availability_zone": run.ctx["zone"] or run.settings.api.default_availability_zone,
+        "availability_zone": zone or run.settings.api.default_availability_zone,
         "metadata": asked.get("metadata") or {},
+        "snapshot_id": asked.get("snapshot_id"),
+        "source_volid": asked.get("source_volid"),
+        "bootable": source["bootable"],
+        "image_metadata": source["image_meta"],
         "created_at": flow.created_at,
         "flow_id": flow.id,
         "epoch": flow.epoch,
@@ -124,7 +141,7 @@ def quota_commit(run: Run) -> Results:
         run.tx,
         run.flow,
         charged_count=1,
-        charged_gib=run.flow.payload["size_gib"],
+        charged_gib=run.ctx["size_gib"],
         charged_type_id=run.ctx["type_id"],
         visible=True,
     )
@@ -143,12 +160,15 @@ def quota_give_back(run: Run) -> Results:
 @create_volume.step(SCHEDULER)
 def schedule(run: Run) -> Results:
     """Choose a pool and claim the capacity there; a claim lost to another flow tries the next."""
+    source = run.ctx["source"]
     request = ScheduleRequest(
         volume_id=run.flow.resource_id,
-        size_gib=run.flow.payload["size_gib"],
+        size_gib=run.ctx["size_gib"],
         availability_zone=run.ctx["zone"],
         extra_specs=run.ctx["extra_specs"],
-        excluded_hosts=frozenset(run.flow.excluded_hosts),
+        # a volume that is made from another has no other place to be tried in
+        excluded_hosts=frozenset() if source else frozenset(run.flow.excluded_hosts),
+        source_pool=source["pool"] if source else None,
     )
     chosen, passed_over = _claim_best(run, request)
     generation = run.flow.attempt - 1
@@ -217,17 +237,12 @@ def _order(run: Run, verb: str) -> NodeOrder:
         "pool": ctx["pool"],
         "object": object_name(run.flow.resource_id, ctx["generation"]),
         "volume_id": run.flow.resource_id,
-        "size_gib": run.flow.payload["size_gib"],
+        "size_gib": ctx["size_gib"],
         "spec": dict(ctx["extra_specs"]),
     }
+    if verb == "create" and ctx["source"]:
+        op["source"] = volume_source.as_source(ctx["source"])
     return NodeOrder(ctx["node"], op)
-
-
-def _refuse_source(run: Run, source_id: str) -> None:
-    source = run.tx.get(Volume, source_id)
-    if source is None or not source.visible or source.project_id != run.flow.project_id:
-        raise Refused(404, f"Volume {source_id} could not be found.")
-    raise Refused(400, "Invalid volume: no backend of this installation can clone a volume.")
 
 
 def _find_type(run: Run, wanted: str | None) -> VolumeType:

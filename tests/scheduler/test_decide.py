@@ -55,6 +55,17 @@ def test_the_first_filter_in_order_gives_the_verdict() -> None:
     assert [v.filter for v in decide([bad], asked, reordered, ROOM).verdicts] == ["capacity"]
 
 
+def test_what_is_made_from_another_volume_goes_beside_it() -> None:
+    pools = [pool(1), pool(2, taken_gib=90), pool(3)]
+    decision = decide(pools, request(source_pool="node2@file#p"), FILTERS, ROOM)
+    assert names(decision.candidates) == ["node2"]
+    assert {(v.filter, v.reason) for v in decision.verdicts} == {
+        ("source", "the source is in node2@file#p")
+    }
+    full = decide(pools, request(source_pool="node2@file#p", size_gib=50), FILTERS, ROOM)
+    assert [v.filter for v in full.verdicts] == ["source", "capacity", "source"]
+
+
 def test_an_extend_looks_at_its_own_pool_only() -> None:
     pools = [pool(1, taken_gib=99), pool(2), pool(3)]
     refused = decide(pools, request(only_pool="node1@file#p"), FILTERS, ROOM)
