@@ -60,6 +60,13 @@ def conditions(
     return result
 
 
+def equal_to(columns: Mapping[str, Any]) -> list[ColumnElement[bool]]:
+    """For lists of Breezeblock's own: each column has the value of the parameter of its name."""
+    return [
+        column == request.args[name] for name, column in columns.items() if name in request.args
+    ]
+
+
 def equal(column: Any) -> Filter:
     """The column has this value."""
     return lambda value: column == value
@@ -115,7 +122,10 @@ def _python_literal(value: str) -> Any:
 
 
 def time(column: Any) -> Filter:
-    """The column compares so with these times: `gt:2026-01-01T00:00:00,lt:…`."""
+    """The column compares so with these times: `gt:2026-01-01T00:00:00,lt:…`.
+
+    Before 3.60 it can only be equal to one.
+    """
 
     def make(value: str) -> ColumnElement[bool]:
         return and_(true(), *(_moment(column, part) for part in value.split(",")))
@@ -125,7 +135,7 @@ def time(column: Any) -> Filter:
 
 def _moment(column: Any, text: str) -> ColumnElement[bool]:
     operator, _, moment = text.partition(":")
-    if operator not in _COMPARISONS:
+    if operator not in _COMPARISONS or not at_least(60):
         operator, moment = "eq", text
     try:
         # a '+' of a zone that was not escaped arrives as a blank

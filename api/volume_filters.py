@@ -1,9 +1,10 @@
 """Which volumes a list shows: the query parameters that are filters, as conditions."""
 
-from sqlalchemy import ColumnElement, false, or_, true
+from sqlalchemy import ColumnElement, or_, true
 
 from api import filters
 from api.errors import ApiError
+from api.microversion import at_least
 from api.schemas.fields import MAX_SIZE
 from db.models import Volume, VolumeType
 
@@ -26,8 +27,7 @@ SORTABLE = {
 
 def conditions() -> list[ColumnElement[bool]]:
     """Whose volumes, and which of them; raises ApiError (400)."""
-    besides = frozenset({"glance_metadata"})
-    return filters.conditions(Volume.project_id, FILTERS, ADMIN_FILTERS, besides)
+    return filters.conditions(Volume.project_id, FILTERS, ADMIN_FILTERS)
 
 
 def _size(value: str) -> ColumnElement[bool]:
@@ -36,9 +36,30 @@ def _size(value: str) -> ColumnElement[bool]:
     return Volume.size == int(value)
 
 
-def _constant(of_every_volume: str) -> filters.Filter:
-    """A filter on what every volume has in common until its feature exists."""
-    return lambda value: true() if value.lower() == of_every_volume else false()
+def _migration(value: str) -> ColumnElement[bool]:
+    """A volume that has never migrated has no status of it, which clients call none."""
+    if value.lower() == "none":
+        return Volume.migration_status.is_(None)
+    return Volume.migration_status == value
+
+
+def _image_metadata(value: str) -> ColumnElement[bool]:
+    """From 3.4 on; before it does nothing."""
+    if not at_least(4):
+        return true()
+    return filters.metadata(Volume.image_meta)(value)
+
+
+def _consumes_quota(value: str) -> ColumnElement[bool]:
+    """From 3.65 on; before it does nothing."""
+    if not at_least(65):
+        return true()
+    return filters.boolean(Volume.consumes_quota, "consumes_quota")(value)
+
+
+def _group(value: str) -> ColumnElement[bool]:
+    """From 3.10 on; before it does nothing."""
+    return Volume.group_id == value if at_least(10) else true()
 
 
 def _host(value: str) -> ColumnElement[bool]:
@@ -64,10 +85,16 @@ FILTERS: dict[str, filters.Filter] = {
     "volume_type_id": filters.equal(Volume.volume_type_id),
     "created_at": filters.time(Volume.created_at),
     "updated_at": filters.time(Volume.updated_at),
-    "migration_status": _constant("none"),
-    "attach_status": _constant("detached"),
-    "group_id": _constant("none"),
-    "consistencygroup_id": _constant("none"),
+    "migration_status": _migration,
+    "replication_status": filters.equal(Volume.replication_status),
+    "attach_status": filters.equal(Volume.attach_status),
+    "multiattach": filters.boolean(Volume.multiattach, "multiattach"),
+    "group_id": _group,
+    "consistencygroup_id": filters.equal(Volume.group_id),
+    "snapshot_id": filters.equal(Volume.snapshot_id),
+    "source_volid": filters.equal(Volume.source_volid),
+    "glance_metadata": _image_metadata,
+    "consumes_quota": _consumes_quota,
 }
 
 ADMIN_FILTERS: dict[str, filters.Filter] = {

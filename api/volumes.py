@@ -5,7 +5,7 @@ from typing import Any
 from flask import Response
 from sqlalchemy import func, select, update
 
-from api import admission, paging, volume_filters, volume_view
+from api import admission, answers, paging, volume_filters, volume_view
 from api.auth import require_admin
 from api.blueprint import Blueprint
 from api.context import current
@@ -23,12 +23,14 @@ from api.schemas.volumes import (
     VolumeList,
     VolumeUpdate,
 )
+from api.volume_made import as_made
 from db.models import Volume, new_id
 from db.transactions import reading, writing
 from db.transitions import InvalidStatus
 
 blp = Blueprint("volumes", __name__, description="Volumes")
 
+CREATE = "volume.create"
 MAINTENANCE = "maintenance"
 
 LIST_PARAMETERS = [
@@ -79,7 +81,9 @@ def list_volumes() -> dict[str, Any]:
 @blp.response(200, VolumeDetailList)
 def list_volumes_in_detail() -> dict[str, Any]:
     """List volumes with their details."""
-    return _list(volume_view.detail, "volumes/detail")
+    answer = _list(volume_view.detail, "volumes/detail")
+    volume_view.complete(answer["volumes"])
+    return answer
 
 
 def _list(view: Any, path: str) -> dict[str, Any]:
@@ -127,7 +131,7 @@ def create_volume(body: dict[str, Any]) -> dict[str, Any]:
     volume = body["volume"]
     _refuse_missing_sources(volume)
     volume_id = admission.submit(
-        "volume.create",
+        CREATE,
         new_id(),
         {
             "size_gib": volume["size"],
@@ -142,7 +146,17 @@ def create_volume(body: dict[str, Any]) -> dict[str, Any]:
             "scheduler_hints": body["scheduler_hints"] or {},
         },
     )
-    return {"volume": volume_view.created(find(volume_id))}
+    return made(volume_id)
+
+
+@answers.of(CREATE)
+def made(volume_id: str) -> dict[str, Any]:
+    """The answer to a create, though the volume may be gone again by now."""
+    try:
+        row = find(volume_id)
+    except ApiError:
+        row = as_made(volume_id)
+    return {"volume": volume_view.created(row)}
 
 
 def _refuse_missing_sources(volume: dict[str, Any]) -> None:
@@ -158,7 +172,7 @@ def _refuse_missing_sources(volume: dict[str, Any]) -> None:
 @blp.response(200, VolumeAnswer)
 def show_volume(volume_id: str) -> dict[str, Any]:
     """Show a volume."""
-    return {"volume": volume_view.detail(find(volume_id))}
+    return _shown(volume_id)
 
 
 @blp.route("/volumes/<volume_id>", methods=["PUT"])
@@ -179,7 +193,13 @@ def update_volume(body: dict[str, Any], volume_id: str) -> dict[str, Any]:
                 changes[column] = sent[name]
     if changes:
         change(volume_id, **changes)
-    return {"volume": volume_view.detail(find(volume_id))}
+    return _shown(volume_id)
+
+
+def _shown(volume_id: str) -> dict[str, Any]:
+    volume = volume_view.detail(find(volume_id))
+    volume_view.complete([volume])
+    return {"volume": volume}
 
 
 def refuse_in_maintenance(row: AnyRow, action: str) -> None:

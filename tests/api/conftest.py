@@ -103,8 +103,8 @@ def password_file(tmp_path: Path) -> Path:
     file.write_text(
         "# users of the tests\n"
         + line("root", "ops", "admin,member")
-        + line("ann", PROJECT, "member")
-        + line("bob", "other", "member")
+        + line("ann", PROJECT, "member,reader")
+        + line("bob", "other", "member,reader")
     )
     return file
 

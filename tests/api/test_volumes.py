@@ -102,7 +102,7 @@ def test_a_volume_is_shown_in_full(admin: Caller) -> None:
         "migration_status": None,
         "group_id": None,
         "provider_id": None,
-        "service_uuid": None,
+        "service_uuid": "29dc3de4-5a98-539f-ae6a-44889da14c64",
         "shared_targets": False,
         "cluster_name": None,
         "consumes_quota": True,
