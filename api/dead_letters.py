@@ -2,16 +2,17 @@
 
 from typing import Any
 
-from flask import current_app, request
+from flask import current_app
 from kombu.exceptions import OperationalError as BrokerError
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
-from api import links, paging
+from api import links
 from api.auth import require_admin
 from api.blueprint import Blueprint
 from api.errors import ApiError
+from api.filters import equal_to
 from api.flows import without_secrets
+from api.listing import listed
 from api.schemas.dead_letters import DeadLetterAction, DeadLetterAnswer, DeadLettersAnswer
 from db.models import DeadLetter
 from db.transactions import reading, writing
@@ -34,17 +35,14 @@ SORTABLE = {
 def list_dead_letters() -> dict[str, Any]:
     """List dead letters, the newest first; filter `task`."""
     require_admin(f"{POLICY}:list")
-    page = paging.requested(SORTABLE)
-    query = select(DeadLetter).where(
-        *(column == request.args[name] for name, column in FILTERS.items() if name in request.args)
+    return listed(
+        select(DeadLetter).where(*equal_to(FILTERS)),
+        _document,
+        collection="dead_letters",
+        sortable=SORTABLE,
+        find=_find,
+        path="dead-letters",
     )
-    with reading() as tx:
-        marker = _find(tx, page.marker) if page.marker else None
-        found = tx.scalars(paging.paged(query, page, SORTABLE, ("created_at", "id"), marker)).all()
-    answer: dict[str, Any] = {"dead_letters": [_document(one) for one in found]}
-    if page.is_full(len(found)):
-        answer["dead_letters_links"] = links.next_page("dead-letters", found[-1].id)
-    return answer
 
 
 @blp.get("/dead-letters/<letter_id>")
@@ -52,8 +50,7 @@ def list_dead_letters() -> dict[str, Any]:
 def show_dead_letter(letter_id: str) -> dict[str, Any]:
     """Show one with its content, without what may be a secret."""
     require_admin(f"{POLICY}:show")
-    with reading() as tx:
-        letter = _find(tx, letter_id)
+    letter = _find(letter_id)
     return {"dead_letter": {**_document(letter), "message": _content(letter.message)}}
 
 
@@ -66,8 +63,7 @@ def act(body: dict[str, Any], letter_id: str) -> dict[str, Any]:
         raise ApiError(400, "Exactly one action must be given: replay.")
     require_admin(f"{POLICY}:replay")
     engine: Engine = current_app.extensions["breezeblock.engine"]
-    with reading() as tx:
-        letter = _find(tx, letter_id)
+    letter = _find(letter_id)
     try:
         replay(engine.app, letter)
     except NotReplayableError as error:
@@ -84,8 +80,7 @@ def act(body: dict[str, Any], letter_id: str) -> dict[str, Any]:
 def drop_dead_letter(letter_id: str) -> None:
     """Throw one away."""
     require_admin(f"{POLICY}:drop")
-    with reading() as tx:
-        _find(tx, letter_id)
+    _find(letter_id)
     _remove(letter_id)
 
 
@@ -96,8 +91,9 @@ def _remove(letter_id: str) -> None:
             tx.delete(letter)
 
 
-def _find(tx: Session, letter_id: str) -> DeadLetter:
-    letter = tx.get(DeadLetter, letter_id)
+def _find(letter_id: str) -> DeadLetter:
+    with reading() as tx:
+        letter = tx.get(DeadLetter, letter_id)
     if letter is None:
         raise ApiError(404, f"Dead letter {letter_id} could not be found.")
     return letter

@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from flask import current_app, request
+from flask import current_app
 from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
-from api import links, paging
+from api import links
 from api.auth import require_admin
 from api.blueprint import Blueprint
 from api.context import current, settings
 from api.errors import ApiError
+from api.filters import equal_to
+from api.listing import listed
 from api.schemas.flows import FlowAction, FlowAnswer, FlowsAnswer
 from db.models import Flow, FlowStep
 from db.transactions import reading
@@ -45,18 +47,13 @@ SECRET = re.compile(r"secret|passw|token|credential|auth|private|key$", re.IGNOR
 @blp.response(200, FlowsAnswer)
 def list_flows() -> dict[str, Any]:
     """List flows, the newest first; filters `state`, `kind`, `resource_id`, `request_id`."""
-    page = paging.requested(SORTABLE)
-    query = select(Flow).where(
-        *_own(),
-        *(column == request.args[name] for name, column in FILTERS.items() if name in request.args),
+    return listed(
+        select(Flow).where(*_own(), *equal_to(FILTERS)),
+        document,
+        collection="flows",
+        sortable=SORTABLE,
+        find=_find,
     )
-    with reading() as tx:
-        marker = _find(tx, page.marker) if page.marker else None
-        found = tx.scalars(paging.paged(query, page, SORTABLE, ("created_at", "id"), marker)).all()
-    answer: dict[str, Any] = {"flows": [document(flow) for flow in found]}
-    if page.is_full(len(found)):
-        answer["flows_links"] = links.next_page("flows", found[-1].id)
-    return answer
 
 
 @blp.get("/flows/<identifier>")
@@ -92,8 +89,7 @@ def act(body: dict[str, Any], flow_id: str) -> dict[str, Any]:
     """Send a stuck flow again (`retry`), or take one back that is not past its pivot (`cancel`)."""
     if len(body) != 1:
         raise ApiError(400, "Exactly one action must be given: retry or cancel.")
-    with reading() as tx:
-        _find(tx, flow_id)
+    _find(flow_id)
     (action,) = body
     require_admin(f"breezeblock:flows:{action}")
     engine: Engine = current_app.extensions["breezeblock.engine"]
@@ -104,16 +100,18 @@ def act(body: dict[str, Any], flow_id: str) -> dict[str, Any]:
             cancel(engine, flow_id, f"cancelled by {current().user_id}")
     except NotNow as error:
         raise ApiError(409, str(error)) from error
+    flow = _find(flow_id)
     with reading() as tx:
-        return {"flow": {**document(_find(tx, flow_id)), "steps": _steps(tx, [flow_id])[flow_id]}}
+        return {"flow": {**document(flow), "steps": _steps(tx, [flow_id])[flow_id]}}
 
 
 def _own() -> list[ColumnElement[bool]]:
     return [] if current().is_admin else [Flow.project_id == current().project_id]
 
 
-def _find(tx: Session, flow_id: str) -> Flow:
-    found = tx.scalars(select(Flow).where(Flow.id == flow_id, *_own())).first()
+def _find(flow_id: str) -> Flow:
+    with reading() as tx:
+        found = tx.scalars(select(Flow).where(Flow.id == flow_id, *_own())).first()
     if found is None:
         raise _missing(flow_id)
     return found

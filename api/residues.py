@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from flask import request
 from sqlalchemy import select
 
 from api import links
 from api.auth import require_admin
 from api.blueprint import Blueprint
 from api.errors import ApiError
+from api.filters import equal_to
 from api.listing import listed
 from api.schemas.nodes import ResiduesAnswer
 from db.models import Pool, Residue
@@ -25,13 +25,10 @@ SORTABLE = {"id": Residue.id, "host": Residue.host, "created_at": Residue.create
 def list_residues() -> dict[str, Any]:
     """List residues, the newest first; filters `host`, `volume_id`, `flow_id`."""
     require_admin("breezeblock:residues:list")
-    query = select(Residue).where(
-        *(column == request.args[name] for name, column in FILTERS.items() if name in request.args)
-    )
     with reading() as tx:
         pools = {row.id: row.name for row in tx.execute(select(Pool.id, Pool.name))}
     return listed(
-        query,
+        select(Residue).where(*equal_to(FILTERS)),
         lambda one: _document(one, pools.get(one.pool_id or 0)),
         collection="residues",
         sortable=SORTABLE,
