@@ -21,6 +21,7 @@ RESOURCES: tuple[str, ...] = (
     "api.volume_types",
     "api.type_extra_specs",
     "api.type_access",
+    "api.transfers",
     "api.quota_sets",
     "api.limits",
     "api.services",

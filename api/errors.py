@@ -3,6 +3,7 @@
 ApiError            a refusal with its status and text
 InvalidStatus       400, a status or a running flow forbids it       (db.transitions)
 NotFound            404                                              (db.transitions)
+OverQuota           413, with the numbers                            (db.quota)
 HTTPException       Flask's own: unknown route, method, body too large
 OperationalError    503 where only something was read: the database is out of reach
 anything else       500 with the request id only; the log has the traceback
@@ -16,8 +17,10 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
+from db.quota import OverQuota
 from db.transactions import may_have_changed
 from db.transitions import InvalidStatus, NotFound
+from tasks.refusals import as_refusal
 
 log = structlog.get_logger(__name__)
 
@@ -71,6 +74,7 @@ def install(app: Flask) -> None:
     app.register_error_handler(ApiError, _api_error)
     app.register_error_handler(InvalidStatus, _invalid_status)
     app.register_error_handler(NotFound, _not_found)
+    app.register_error_handler(OverQuota, _over_quota)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(OperationalError, _database_error)
     app.register_error_handler(PoolTimeout, _database_error)
@@ -87,6 +91,10 @@ def _invalid_status(error: InvalidStatus) -> Response:
 
 def _not_found(error: NotFound) -> Response:
     return fault(404, str(error))
+
+
+def _over_quota(error: OverQuota) -> Response:
+    return fault(413, str(as_refusal(error)), {"Retry-After": RETRY_SECONDS})
 
 
 def _http_error(error: HTTPException) -> Response | HTTPException:
