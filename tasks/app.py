@@ -28,6 +28,7 @@ from tasks.volume_create import create_volume
 from tasks.volume_delete import delete_volume
 from tasks.volume_disconnect import disconnect_volume
 from tasks.volume_extend import extend_volume
+from tasks.volume_revert import revert_volume
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +36,7 @@ FLOWS = [
     create_volume,
     delete_volume,
     extend_volume,
+    revert_volume,
     connect_volume,
     disconnect_volume,
     create_snapshot,

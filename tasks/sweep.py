@@ -16,7 +16,7 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from config.routing import CONTROL, NODE_PREFIX, SCHEDULER, node_queue
-from db import capacity, journal
+from db import capacity, holds, journal
 from db.liveness import Liveness, read_liveness
 from db.models import Claim, Clock, Flow, Node, QueueProbe, Residue, utcnow
 from db.models.flow import PARKED, RUNNING, SUPERSEDED, UNDOING, UNFINISHED
@@ -258,6 +258,7 @@ def reopen(tx: Session, engine: Engine, residue: Residue) -> dispatch.Outgoing |
     run = Run(tx, flow, journal.results(tx, flow), engine.settings)
     if definition.parking is None or not definition.parking.resume(run):
         flow.state = SUPERSEDED
+        holds.release(tx, flow.id)
         capacity.settle(tx, residue)
         return None
     if residue.pool_id is not None:

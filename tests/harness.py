@@ -26,7 +26,18 @@ import tasks.reports
 from config.routing import CONTROL, EVENTS, NODE_PREFIX, SCHEDULER, SWEEP, node_queue
 from config.settings import Settings, load
 from db import database_app, transactions
-from db.models import Base, Clock, Flow, FlowStep, Node, Residue, Volume, new_id, utcnow
+from db.models import (
+    Base,
+    Clock,
+    Flow,
+    FlowStep,
+    Node,
+    Residue,
+    Snapshot,
+    Volume,
+    new_id,
+    utcnow,
+)
 from db.models.flow import UNFINISHED
 from tasks import dispatch
 from tasks.app import make_celery
@@ -128,19 +139,33 @@ class World:
         node.start()
         return node
 
-    def create(self, size: int = 1, project: str = PROJECT, **asked: Any) -> str:
-        """Ask for a volume of `size` GiB; returns its id."""
+    def create(self, size: int | None = 1, project: str = PROJECT, **asked: Any) -> str:
+        """Ask for a volume of `size` GiB, None for its source's; returns its id."""
         volume_id = new_id()
         self.submit("volume.create", volume_id, {"size_gib": size, **asked}, project)
         return volume_id
 
-    def delete(self, volume_id: str, *, force: bool = False) -> str:
+    def delete(self, volume_id: str, *, force: bool = False, cascade: bool = False) -> str:
         """Ask for a volume's deletion; returns the flow's id."""
-        return self.submit("volume.delete", volume_id, {"force": force})
+        return self.submit("volume.delete", volume_id, {"force": force, "cascade": cascade})
 
     def extend(self, volume_id: str, size: int) -> str:
         """Ask for a volume to become `size` GiB; returns the flow's id."""
         return self.submit("volume.extend", volume_id, {"new_size_gib": size})
+
+    def snapshot(self, volume_id: str, **asked: Any) -> str:
+        """Ask for a snapshot of a volume; returns its id."""
+        snapshot_id = new_id()
+        self.submit("snapshot.create", snapshot_id, {"volume_id": volume_id, **asked})
+        return snapshot_id
+
+    def delete_snapshot(self, snapshot_id: str, *, force: bool = False) -> str:
+        """Ask for a snapshot's deletion; returns the flow's id."""
+        return self.submit("snapshot.delete", snapshot_id, {"force": force})
+
+    def revert(self, volume_id: str, snapshot_id: str) -> str:
+        """Ask for a volume to be what a snapshot of it is; returns the flow's id."""
+        return self.submit("volume.revert", volume_id, {"snapshot_id": snapshot_id})
 
     def submit(
         self, kind: str, resource_id: str, payload: dict[str, Any], project: str = PROJECT
@@ -224,6 +249,10 @@ class World:
         with self.reading() as tx:
             return tx.get(Volume, volume_id)
 
+    def snapshot_row(self, snapshot_id: str) -> Snapshot | None:
+        with self.reading() as tx:
+            return tx.get(Snapshot, snapshot_id)
+
     def flow(self, flow_id: str) -> Flow:
         with self.reading() as tx:
             return tx.scalars(select(Flow).where(Flow.id == flow_id)).one()
@@ -255,6 +284,8 @@ class World:
                 lines.append(f"residue {r.host} {r.op} resume={r.resume} gib={r.gib} {r.reason}")
             for v in tx.scalars(select(Volume)):
                 lines.append(f"volume {v.id[:8]} {v.status} {v.host} size={v.size} e{v.epoch}")
+            for n in tx.scalars(select(Snapshot)):
+                lines.append(f"snapshot {n.id[:8]} {n.status} of {n.volume_id[:8]} e{n.epoch}")
         return "\n".join([*self.trail[-120:], *lines])
 
     # -- how messages are run ------------------------------------------------------------------

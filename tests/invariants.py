@@ -17,13 +17,15 @@ from db.models import (
     QuotaUsage,
     Reservation,
     Residue,
+    Snapshot,
     Volume,
 )
 from db.models.flow import PARKED, UNFINISHED
 from db.models.pool import FORGOTTEN
-from db.transitions import AVAILABLE, ERROR, ERROR_DELETING, ERROR_EXTENDING
+from db.transitions import AVAILABLE, ERROR, ERROR_DELETING, ERROR_EXTENDING, STANDINGS
 
-TERMINAL = {AVAILABLE, ERROR, ERROR_DELETING, ERROR_EXTENDING}
+TERMINAL = {*STANDINGS, ERROR, ERROR_DELETING, ERROR_EXTENDING}
+MADE = {"volume.create": Volume, "snapshot.create": Snapshot}
 Objects = Mapping[str, Mapping[str, int]]
 """What each host's back end holds: sizes in GiB by name."""
 
@@ -40,6 +42,7 @@ def check(tx: Session, objects: Objects) -> list[str]:
         *_quota(tx),
         *_capacity(tx),
         *_volumes(tx, objects),
+        *_snapshots(tx, objects),
         *_orphans(tx, objects),
     ]
 
@@ -48,7 +51,16 @@ def _flows(tx: Session) -> list[str]:
     wrong = [
         f"flow {f.id} has not ended" for f in tx.scalars(select(Flow)) if f.state in UNFINISHED
     ]
-    for table in (Hold, Claim, Reservation):
+    # What a parked flow refers to, it will need when its node is back.
+    stray = (
+        select(func.count())
+        .select_from(Hold)
+        .join(Flow, Flow.id == Hold.flow_id)
+        .where(Flow.state != PARKED)
+    )
+    if left := tx.scalar(stray):
+        wrong.append(f"{left} holds left")
+    for table in (Claim, Reservation):
         if left := tx.scalar(select(func.count()).select_from(table)):
             wrong.append(f"{left} {table.__tablename__} left")
     done = tx.execute(
@@ -61,10 +73,10 @@ def _flows(tx: Session) -> list[str]:
     resumable = {r.flow_id for r in tx.scalars(select(Residue).where(Residue.resume.is_(True)))}
     if parked != resumable:
         wrong.append(f"parked {parked}, but residues of {resumable}")
-    for flow in tx.scalars(select(Flow).where(Flow.kind == "volume.create")):
-        volume = tx.get(Volume, flow.resource_id)
-        if not flow.admitted and volume is not None:
-            wrong.append(f"volume {volume.id} of a request that was not admitted")
+    for flow in tx.scalars(select(Flow).where(Flow.kind.in_(MADE))):
+        made = tx.get(MADE[flow.kind], flow.resource_id)
+        if not flow.admitted and made is not None:
+            wrong.append(f"{flow.noun} {made.id} of a request that was not admitted")
     return wrong
 
 
@@ -85,6 +97,8 @@ def _capacity(tx: Session) -> list[str]:
     for volume in tx.scalars(select(Volume)):
         gib[volume.pool_id] += volume.allocated_gib
         count[volume.pool_id] += 1
+    for snapshot in tx.scalars(select(Snapshot)):
+        gib[snapshot.pool_id] += snapshot.allocated_gib
     for residue in tx.scalars(select(Residue)):
         gib[residue.pool_id] += residue.gib
         count[residue.pool_id] += residue.volumes
@@ -119,6 +133,29 @@ def _volumes(tx: Session, objects: Objects) -> list[str]:
     return wrong
 
 
+def _snapshots(tx: Session, objects: Objects) -> list[str]:
+    wrong = []
+    residues = {(r.host, r.op["object"]) for r in tx.scalars(select(Residue))}
+    for snapshot, host, thin in tx.execute(
+        select(Snapshot, Volume.host, Pool.thin)
+        .join(Volume, Volume.id == Snapshot.volume_id)
+        .outerjoin(Pool, Pool.id == Volume.pool_id)
+    ):
+        name, host = snapshot.object_name, (host or "").partition("@")[0]
+        if snapshot.status not in TERMINAL or snapshot.flow_id or not snapshot.visible:
+            wrong.append(f"snapshot {snapshot.id}: {snapshot.status}, flow {snapshot.flow_id}")
+        if snapshot.charged_gib != snapshot.size and snapshot.status != ERROR:
+            wrong.append(f"snapshot {snapshot.id}: charged {snapshot.charged_gib}")
+        if snapshot.status == AVAILABLE and host in objects and (host, name) not in residues:
+            if (size := objects[host].get(name)) != snapshot.size:
+                wrong.append(f"snapshot {snapshot.id}: {snapshot.size} GiB, but {size} on {host}")
+            if not (snapshot.provider_location or "").endswith(name):
+                wrong.append(f"snapshot {snapshot.id}: {name}, but {snapshot.provider_location}")
+            if snapshot.allocated_gib != (0 if thin else snapshot.size):
+                wrong.append(f"snapshot {snapshot.id}: {snapshot.allocated_gib} GiB allocated")
+    return wrong
+
+
 def _orphans(tx: Session, objects: Objects) -> list[str]:
     """Objects that neither a row nor a residue knows of."""
     known = {(r.host, r.op["object"]) for r in tx.scalars(select(Residue))}
@@ -126,6 +163,13 @@ def _orphans(tx: Session, objects: Objects) -> list[str]:
         (volume.host.partition("@")[0], volume.object_name)
         for volume in tx.scalars(select(Volume).where(Volume.host.is_not(None)))
         if volume.host
+    }
+    known |= {
+        (host.partition("@")[0], snapshot.object_name)
+        for snapshot, host in tx.execute(
+            select(Snapshot, Volume.host).join(Volume, Volume.id == Snapshot.volume_id)
+        )
+        if host
     }
     there = {(host, name) for host, held in objects.items() for name in held}
     return [f"orphan {name} on {host}" for host, name in there - known]
