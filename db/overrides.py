@@ -22,6 +22,7 @@ from db.models.pool import FORGOTTEN
 from db.transitions import (
     AVAILABLE,
     DELETING,
+    DETACHED,
     ERROR,
     ERROR_DELETING,
     RESTORING,
@@ -36,6 +37,34 @@ R = TypeVar("R", Volume, Snapshot)
 def reset_volume_status(tx: Session, volume_id: str, status: str) -> Volume:
     """Set a volume's status whatever it is (os-reset_status); raises as `fenced` does."""
     return _reset(tx, Volume, volume_id, status)
+
+
+def reset_volume(
+    tx: Session,
+    volume_id: str,
+    request_id: str,
+    *,
+    status: str | None = None,
+    attach_status: str | None = None,
+    migration_status: str | None = None,
+) -> None:
+    """Set any of a volume's three statuses (os-reset_status); raises as `fenced` does.
+
+    A volume that is declared detached has no attachments left, whatever works on them.
+    """
+    if attach_status == DETACHED:
+        attachments.lock_flows(tx, volume_id)
+    if status is not None:
+        reset_volume_status(tx, volume_id, status)
+    volume = attachments.locked_volume(tx, volume_id)
+    if attach_status == DETACHED:
+        attachments.drop_all(tx, volume, request_id)
+    if attach_status is not None:
+        volume.attach_status = attach_status
+    if status is not None:
+        volume.status = status
+    if migration_status is not None:
+        volume.migration_status = None if migration_status == "none" else migration_status
 
 
 def reset_snapshot_status(tx: Session, snapshot_id: str, status: str) -> Snapshot:

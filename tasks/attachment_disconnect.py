@@ -6,17 +6,36 @@ request is not taken back, however long the node needs.
 """
 
 from db import attachments
-from db.models import Attachment
-from db.transitions import DETACHING, ERROR_DETACHING, owned, take
+from db.models import Attachment, Volume
+from db.transitions import DETACHING, ERROR_DETACHING, locked, owned, take
 from tasks.connection import ordered
 from tasks.definition import FlowDefinition, NodeOrder, Results, Run
 from tasks.parking import StatusParking
+
+
+class AttachmentParking(StatusParking):
+    """While the node is away its host may have the volume still, which therefore is in use."""
+
+    def park(self, run: Run) -> None:
+        """Let go of the attachment."""
+        volume = attachments.locked_volume(run.tx, run.flow.payload["volume_id"])
+        super().park(run)
+        attachments.settle(run.tx, volume)
+
+    def resume(self, run: Run) -> bool:
+        """Take the attachment again; False when something else has taken it, or removed it."""
+        volume = locked(run.tx, Volume, run.flow.payload["volume_id"])
+        if volume is None or not super().resume(run):
+            return False
+        attachments.settle(run.tx, volume)
+        return True
+
 
 disconnect_attachment = FlowDefinition(
     "attachment.disconnect",
     admission="finish",
     pivot="disconnect",
-    parking=StatusParking(ERROR_DETACHING, DETACHING),
+    parking=AttachmentParking(ERROR_DETACHING, DETACHING),
 )
 
 
@@ -26,7 +45,7 @@ def extract(run: Run) -> Results:
 
     There is no compensation: the pivot comes next, so nothing can ask for one.
     """
-    _, volume = attachments.with_volume(run.tx, run.flow.resource_id)
+    volume = attachments.locked_volume(run.tx, run.flow.payload["volume_id"])
     attachment, _ = take(
         run.tx, Attachment, run.flow.resource_id, "attachment.disconnect", run.flow
     )

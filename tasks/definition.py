@@ -160,6 +160,11 @@ class FlowDefinition:
         """The position of a step by name."""
         return next((step.index for step in self.steps if step.name == name), None)
 
+    def is_past_pivot(self, position: int) -> bool:
+        """Whether a flow that stands at `position` only goes forward."""
+        pivot = self.index(self.pivot)
+        return pivot is not None and position >= pivot
+
     def undoable(self, position: int, floor: int) -> list[Step]:
         """The steps from `position` down to `floor` that have a compensation."""
         steps = reversed(self.steps[floor : position + 1])

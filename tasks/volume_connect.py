@@ -42,7 +42,7 @@ def disconnect(run: Run) -> NodeOrder:
 def finish(run: Run) -> Results:
     """Leave the node's answer with the request, where the API has it from."""
     found = run.ctx["connection_info"]
-    answer = {**found, "data": {"access_mode": run.ctx["mode"], **found["data"]}}
-    run.flow.payload = {**run.flow.payload, "answer": answer}
+    shown = {**found, "data": {"access_mode": run.ctx["mode"], **found["data"]}}
+    run.flow.payload = {**run.flow.payload, "answer": {"connection_info": shown}}
     let_be(run)
     return None

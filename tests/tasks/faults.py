@@ -20,7 +20,14 @@ from tasks.node.ledger import LedgerError
 from tests.broker import Delivery
 from tests.harness import Fault, Killed, World
 
-CALLS = {"create": "create", "destroy": "delete", "extend": "extend"}
+CALLS = {
+    "create": "create",
+    "destroy": "delete",
+    "extend": "extend",
+    "connect": "connect",
+    "disconnect": "disconnect",
+}
+"""The call of the driver by an operation's verb."""
 
 
 class Aimed(Fault):
@@ -275,13 +282,20 @@ def abort(world: World, delivery: Delivery) -> None:
 
 def force_delete(world: World, delivery: Delivery) -> None:
     """An administrator deletes the volume by force."""
-    world.delete(delivery.message["resource"], force=True)
+    world.delete(_volume_of(world, delivery), force=True)
 
 
 def reset_to_error(world: World, delivery: Delivery) -> None:
-    """An administrator sets the volume's status."""
+    """An administrator sets the volume's status, and that it is detached."""
+    volume_id = _volume_of(world, delivery)
     with world.writing() as tx:
-        overrides.reset_volume_status(tx, delivery.message["resource"], "error")
+        overrides.reset_volume(tx, volume_id, "req-reset", status="error", attach_status="detached")
+
+
+def _volume_of(world: World, delivery: Delivery) -> str:
+    """The volume that the flow of a message works on, or on an attachment of it."""
+    flow = world.flow(delivery.message["flow"])
+    return str(flow.payload["volume_id"] if flow.noun == "attachment" else flow.resource_id)
 
 
 def forget_node(world: World, delivery: Delivery) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from db.models import new_id
 from tasks.app import FLOWS
 from tasks.definition import FlowDefinition, Run, Step
 from tests.harness import World
@@ -19,6 +20,7 @@ from tests.tasks import faults
 from tests.tasks.faults import Aimed
 
 SIZE, LARGER = 2, 5
+CONNECTOR = {"host": "compute1", "initiator": "iqn.2026-01.example:compute1"}
 DONE, UNDONE, PARKED, UNTOUCHED = "done", "undone", "parked", "untouched"
 DELETED, RESET = "deleted", "reset"
 
@@ -45,10 +47,43 @@ def _extend(world: World) -> str:
     return volume_id
 
 
+def _connect(world: World) -> str:
+    volume_id = _a_volume(world)
+    world.submit("volume.connect", volume_id, {"connector": CONNECTOR})
+    return volume_id
+
+
+def _disconnect(world: World) -> str:
+    volume_id = _connect(world)
+    world.settle()
+    world.submit("volume.disconnect", volume_id, {"connector": CONNECTOR})
+    return volume_id
+
+
+def _attach(world: World, attachment_id: str = "") -> str:
+    volume_id = _a_volume(world)
+    make = {"instance_id": None, "mode": None}
+    asked = {"volume_id": volume_id, "connector": CONNECTOR, "make": make}
+    world.submit("attachment.connect", attachment_id or new_id(), asked)
+    return volume_id
+
+
+def _detach(world: World) -> str:
+    attachment_id = new_id()
+    volume_id = _attach(world, attachment_id)
+    world.settle()
+    world.submit("attachment.disconnect", attachment_id, {"volume_id": volume_id})
+    return volume_id
+
+
 START: dict[str, Callable[[World], str]] = {
     "volume.create": _create,
     "volume.delete": _delete,
     "volume.extend": _extend,
+    "volume.connect": _connect,
+    "volume.disconnect": _disconnect,
+    "attachment.connect": _attach,
+    "attachment.disconnect": _detach,
 }
 """How to begin a flow of each kind on a volume of SIZE; returns the volume's id."""
 
@@ -62,6 +97,15 @@ ENDS: dict[tuple[str, str], Seen] = {
     ("volume.extend", UNDONE): ("error_extending", SIZE, True),
     ("volume.extend", PARKED): ("error_extending", SIZE, True),
     ("volume.extend", UNTOUCHED): ("available", SIZE, True),
+    ("volume.connect", DONE): ("available", SIZE, True),
+    ("volume.connect", UNTOUCHED): ("available", SIZE, True),
+    ("volume.disconnect", DONE): ("available", SIZE, True),
+    ("volume.disconnect", UNTOUCHED): ("available", SIZE, True),
+    ("attachment.connect", DONE): ("attaching", SIZE, True),
+    ("attachment.connect", UNTOUCHED): ("available", SIZE, True),
+    ("attachment.disconnect", DONE): ("available", SIZE, True),
+    ("attachment.disconnect", UNTOUCHED): ("attaching", SIZE, True),
+    ("attachment.disconnect", PARKED): ("in-use", SIZE, True),
 }
 """What the user sees of the volume: status, size, whether it has a place. Else there is none."""
 
@@ -136,6 +180,13 @@ LOST_FOR_GOOD: dict[str, Callable[[str], Aimed]] = {
     for point in ("begin", "acted", "done")
 }
 
+REFUSALS = (
+    frozenset({"ledger-full-before", "ledger-full-after", "hang"})
+    | {name for name in NODE_FAULTS if name.startswith("driver-")}
+    | LOST_FOR_GOOD.keys()
+)
+"""What makes a node refuse a request that it is to answer itself."""
+
 CANCEL = partial(faults.Act, act=faults.cancel)
 ABORT = partial(faults.Act, act=faults.abort)
 FORCE = partial(faults.Act, act=faults.force_delete)
@@ -145,11 +196,11 @@ FORGET = partial(faults.Act, act=faults.forget_node)
 
 def end_of(definition: FlowDefinition, step: Step, turn: str, fault: str) -> str:
     """How a case must end. Trouble of the installation is no reason to fail a request."""
-    if turn == "undo":
-        return UNDONE
-    if turn == "retry":
-        return DONE
+    if turn != "forward":
+        return DONE if turn == "retry" else _undone(definition)
     pivot = definition.index(definition.pivot)
+    if step.on_node and pivot is None and definition.retry_from is None:
+        return UNTOUCHED if fault in REFUSALS else DONE
     if step.index == pivot:
         if fault in LOST_FOR_GOOD:
             return PARKED
@@ -158,6 +209,11 @@ def end_of(definition: FlowDefinition, step: Step, turn: str, fault: str) -> str
     if fault == "defect" and (pivot is None or step.index < pivot):
         return UNTOUCHED if step.index <= _admission(definition) else UNDONE
     return DONE
+
+
+def _undone(definition: FlowDefinition) -> str:
+    """What is undone before the client has its answer leaves nothing to see."""
+    return UNTOUCHED if _admission(definition) == len(definition.steps) - 1 else UNDONE
 
 
 def _admission(definition: FlowDefinition) -> int:
@@ -205,7 +261,8 @@ def _interventions(
 ) -> Iterator[tuple[str, Callable[[str], Aimed], str]]:
     """What people may do while a flow is about to run a task."""
     pivot = definition.index(definition.pivot)
-    if turn == "forward" and step.index <= _admission(definition):
+    last = _admission(definition) if pivot is None else min(_admission(definition), pivot - 1)
+    if turn == "forward" and step.index <= last:
         yield "cancelled", CANCEL, UNTOUCHED
         return
     if turn == "forward" and step.index < (len(definition.steps) if pivot is None else pivot):
