@@ -10,18 +10,21 @@ import shutil
 import struct
 import subprocess
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from drivers.copying import copy
 from drivers.errors import (
     BackendUnavailable,
     DriverError,
     DriverFailed,
     DriverTimeout,
+    NotSupported,
     ObjectBusy,
     OutOfSpace,
 )
 
 QEMU_IMG = "qemu-img"
+QCOW2_MAGIC = b"QFI\xfb"
 
 
 def qemu_img_installed() -> bool:
@@ -53,6 +56,18 @@ class Image(ABC):
     def size(self, fd: int) -> int:
         """The virtual size."""
 
+    @abstractmethod
+    def examine(self, fd: int) -> None:
+        """Raise NotSupported for what somebody else made and must not become a volume of ours.
+
+        That is a file of another format, or one that has its data in further files: whoever wrote
+        it could have named any file of this machine.
+        """
+
+    def copy(self, fd: int, target: int) -> None:
+        """Turn the empty file `target` into the same image as `fd`."""
+        copy(fd, target, thick=self._thick)
+
 
 class RawImage(Image):
     """The bytes of the volume themselves."""
@@ -77,14 +92,20 @@ class RawImage(Image):
     def size(self, fd: int) -> int:
         return os.fstat(fd).st_size
 
+    def examine(self, fd: int) -> None:
+        if os.pread(fd, len(QCOW2_MAGIC), 0) == QCOW2_MAGIC:
+            raise NotSupported("it is a qcow2 image, not a raw one")
+
 
 class Qcow2Image(Image):
     """QEMU's copy-on-write format, through qemu-img."""
 
     format = "qcow2"
 
-    _HEADER = struct.Struct(">4sIQIIQ")  # magic, version, backing file (2), cluster bits, size
-    _MAGIC = b"QFI\xfb"
+    # magic, version, backing file (2), cluster bits, size, encryption
+    _HEADER = struct.Struct(">4sIQIIQI")
+    _FEATURES = struct.Struct(">72xQ")  # from version 3 on
+    _DATA_FILE = 4
 
     def make(self, fd: int, size: int) -> None:
         allocation = "falloc" if self._thick else "off"
@@ -95,10 +116,24 @@ class Qcow2Image(Image):
 
     def size(self, fd: int) -> int:
         # Read here rather than asked of qemu-img: an audit measures thousands of images.
+        return int(self._header(fd)[5])
+
+    def examine(self, fd: int) -> None:
+        _, version, backing, _, _, _, encrypted = self._header(fd)
+        if backing:
+            raise NotSupported("it has a backing file")
+        features = os.pread(fd, self._FEATURES.size, 0) if version > 2 else b""
+        whole = len(features) == self._FEATURES.size
+        if whole and self._FEATURES.unpack(features)[0] & self._DATA_FILE:
+            raise NotSupported("its data are in another file")
+        if encrypted:
+            raise NotSupported("it is encrypted")
+
+    def _header(self, fd: int) -> tuple[Any, ...]:
         header = os.pread(fd, self._HEADER.size, 0)
-        if len(header) < self._HEADER.size or not header.startswith(self._MAGIC):
+        if len(header) < self._HEADER.size or not header.startswith(QCOW2_MAGIC):
             raise DriverFailed("the file is not a qcow2 image", left="clean")
-        return int(self._HEADER.unpack(header)[5])
+        return self._HEADER.unpack(header)
 
     def _run(self, fd: int, command: list[str], size: int) -> None:
         verb, *options = command

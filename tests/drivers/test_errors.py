@@ -48,7 +48,7 @@ def test_the_docstring_of_the_module_names_every_type() -> None:
         if isinstance(one, type) and issubclass(one, Exception) and not name.startswith("_")
     ]
 
-    assert len(kinds) == 10
+    assert len(kinds) == 12
     for kind in kinds:
         assert f" {kind}" in (errors.__doc__ or "")
 

@@ -13,7 +13,7 @@ import pytest
 
 from drivers.base import GIB, Driver, VolumeRef
 from drivers.errors import BackendUnavailable, DriverFailed, InvalidOptions
-from drivers.file import HALF_MADE, MARKER
+from drivers.folder import HALF_MADE, MARKER
 from drivers.registry import load_backend
 from tests.drivers.contract import DataContract, volume_in
 

@@ -19,7 +19,7 @@ from drivers.errors import (
     NotSupported,
     OutOfSpace,
 )
-from drivers.file import HALF_MADE, MARKER
+from drivers.folder import HALF_MADE, MARKER
 from tests.drivers.contract import volume_in
 from tests.drivers.test_file import file_backend, names_in, needs_qemu, path_of
 

@@ -16,7 +16,7 @@ from drivers.errors import (
     ObjectBusy,
     OutOfSpace,
 )
-from drivers.file import MARKER
+from drivers.folder import MARKER
 from tests.drivers.contract import volume_in
 from tests.drivers.test_file import file_backend, names_in, needs_qemu, path_of
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import pytest
 
 from drivers.fake_faults import write_faults
-from drivers.file import MARKER
+from drivers.folder import MARKER
 from tests import rabbitmq
 from tests.postgresql import Server
 from tests.processes import wait_for

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import main
-from drivers.file import MARKER
+from drivers.folder import MARKER
 from tests.e2e.conftest import NODES, Lab, Site, make_site
 
 FAULTS = {

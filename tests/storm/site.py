@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from drivers.fake_faults import write_faults
-from drivers.file import MARKER
+from drivers.folder import MARKER
 from tests import rabbitmq
 from tests.postgresql import Server, private_server
 from tests.stack import Stack
