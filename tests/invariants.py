@@ -25,7 +25,7 @@ from db.models.pool import FORGOTTEN
 from db.transitions import AVAILABLE, ERROR, ERROR_DELETING, ERROR_EXTENDING, STANDINGS
 
 TERMINAL = {*STANDINGS, ERROR, ERROR_DELETING, ERROR_EXTENDING}
-MADE = {"volume.create": Volume, "snapshot.create": Snapshot}
+MADE: Mapping[str, type[Volume | Snapshot]] = {"volume.create": Volume, "snapshot.create": Snapshot}
 Objects = Mapping[str, Mapping[str, int]]
 """What each host's back end holds: sizes in GiB by name."""
 
@@ -76,7 +76,7 @@ def _flows(tx: Session) -> list[str]:
     for flow in tx.scalars(select(Flow).where(Flow.kind.in_(MADE))):
         made = tx.get(MADE[flow.kind], flow.resource_id)
         if not flow.admitted and made is not None:
-            wrong.append(f"{flow.noun} {made.id} of a request that was not admitted")
+            wrong.append(f"{flow.noun} {flow.resource_id} of a request that was not admitted")
     return wrong
 
 
@@ -136,12 +136,12 @@ def _volumes(tx: Session, objects: Objects) -> list[str]:
 def _snapshots(tx: Session, objects: Objects) -> list[str]:
     wrong = []
     residues = {(r.host, r.op["object"]) for r in tx.scalars(select(Residue))}
-    for snapshot, host, thin in tx.execute(
+    for snapshot, place, thin in tx.execute(
         select(Snapshot, Volume.host, Pool.thin)
         .join(Volume, Volume.id == Snapshot.volume_id)
         .outerjoin(Pool, Pool.id == Volume.pool_id)
     ):
-        name, host = snapshot.object_name, (host or "").partition("@")[0]
+        name, host = snapshot.object_name, (place or "").partition("@")[0]
         if snapshot.status not in TERMINAL or snapshot.flow_id or not snapshot.visible:
             wrong.append(f"snapshot {snapshot.id}: {snapshot.status}, flow {snapshot.flow_id}")
         if snapshot.charged_gib != snapshot.size and snapshot.status != ERROR:
