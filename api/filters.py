@@ -39,14 +39,17 @@ def conditions(
     filters: Mapping[str, Filter],
     admin_filters: Mapping[str, Filter] | None = None,
     besides: frozenset[str] = frozenset(),
+    *,
+    admin_sees_all: bool = False,
 ) -> list[ColumnElement[bool]]:
     """Whose rows, by the column `project`, and which of them; raises ApiError (400).
 
-    An administrator sees every project's with `all_tenants`, and may use `admin_filters` as well.
+    An administrator sees every project's with `all_tenants`, or in any case with `admin_sees_all`,
+    and may use `admin_filters` as well.
     `besides` are parameters of this list that are no filters.
     """
     admin = current().is_admin
-    everybody = flag("all_tenants") and admin
+    everybody = admin and (flag("all_tenants") or admin_sees_all)
     result = [] if everybody else [project == current().project_id]
     usable = {**filters, **((admin_filters or {}) if admin else {})}
     unknown = []

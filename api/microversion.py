@@ -5,7 +5,7 @@ import re
 from flask import Response, g, request
 
 from api.context import current
-from api.errors import ApiError
+from api.errors import TEXTS, ApiError
 
 HEADER = "OpenStack-API-Version"
 SERVICE = "volume"
@@ -67,6 +67,12 @@ def stamp(response: Response) -> Response:
         response.headers[HEADER] = f"{SERVICE} {text(g.microversion)}"
         response.vary.add(HEADER)
     return response
+
+
+def since(minor: int) -> None:
+    """Raise ApiError (404) for a request of a version that does not have the resource yet."""
+    if not at_least(minor):
+        raise ApiError(404, TEXTS[404])
 
 
 def at_least(minor: int) -> bool:

@@ -27,6 +27,8 @@ from config.rules import (
     mask_url,
     multipliers,
     names,
+    number,
+    origins,
     path,
     seconds,
     shown,
@@ -44,6 +46,9 @@ _HOST = r"[A-Za-z0-9._:-]+"
 _A_HOST = "a host name or address"
 _DATABASE = r"|sqlite:///\S+|postgresql(\+psycopg)?://\S+"
 _A_DATABASE = "empty, sqlite:///<file> or postgresql://user:password@host:port/name"
+_URL = r"|https?://\S+"
+_A_URL = "empty or an http(s):// URL"
+_SERVERS = "empty or host:port, separated by commas"
 _BROKER = r"(rediss?|amqps?)://\S+|memory://\S*"
 _A_BROKER = "redis://, rediss://, amqp:// or amqps:// with host, port and database or vhost"
 
@@ -57,7 +62,10 @@ class PathsSettings:
 
 @dataclass(frozen=True, slots=True)
 class ApiSettings:
-    """The HTTP server; ``admission_timeout`` in seconds, ``max_body_bytes`` in bytes."""
+    """The HTTP server; ``admission_timeout`` in seconds, ``max_body_bytes`` in bytes.
+
+    ``rate_limit``: requests a second of one project in one process, 0 for no limit.
+    """
 
     host: Annotated[str, text(_HOST, _A_HOST)] = "127.0.0.1"
     port: Annotated[int, whole(1, 65535)] = 8776
@@ -66,8 +74,8 @@ class ApiSettings:
     admission_timeout: Annotated[float, seconds(0.1, 600)] = 15.0
     max_body_bytes: Annotated[int, whole(1024, 1 << 30, "bytes")] = 114688
     max_limit: Annotated[int, whole(1, 100_000)] = 1000
-    public_url: Annotated[str, text(r"|https?://\S+", "empty or an http(s):// URL")] = ""
-    auth: Annotated[str, choice("noauth", "http_basic")] = "noauth"
+    public_url: Annotated[str, text(_URL, _A_URL)] = ""
+    auth: Annotated[str, choice("noauth", "http_basic", "keystone")] = "noauth"
     noauth_off_loopback: Annotated[bool, boolean()] = False
     password_file: Annotated[Path | None, path()] = None
     policy_file: Annotated[Path | None, path()] = None
@@ -75,6 +83,46 @@ class ApiSettings:
     default_availability_zone: Annotated[str, text(r".{1,255}", "a zone's name")] = "nova"
     no_snapshot_gb_quota: Annotated[bool, boolean()] = False
     idempotency_hours: Annotated[int, whole(1, 8760, "hours")] = 24
+    rate_limit: Annotated[float, number(0, 1_000_000)] = 0.0
+    rate_burst: Annotated[int, whole(1, 1_000_000)] = 100
+
+
+@dataclass(frozen=True, slots=True)
+class KeystoneSettings:
+    """How tokens are validated with ``api.auth = "keystone"``; times in seconds.
+
+    The service's own user is ``username`` with ``password`` in ``project``, or an application
+    credential. ``password`` and ``application_credential_secret`` are secrets.
+    """
+
+    auth_url: Annotated[str, text(_URL, _A_URL)] = ""
+    www_authenticate_uri: Annotated[str, text(_URL, _A_URL)] = ""
+    username: Annotated[str, text(r".{0,255}", "a user's name")] = "cinder"
+    password: Annotated[str, text(r".*", "a password")] = field(default="", repr=False)
+    user_domain: Annotated[str, text(r".{1,64}", "a domain's name")] = "Default"
+    project: Annotated[str, text(r".{1,64}", "a project's name")] = "service"
+    project_domain: Annotated[str, text(r".{1,64}", "a domain's name")] = "Default"
+    application_credential_id: Annotated[str, text(r"\S*", "an id")] = ""
+    application_credential_secret: Annotated[str, text(r"\S*", "a secret")] = field(
+        default="", repr=False
+    )
+    region: Annotated[str, text(r".{0,255}", "empty or a region's id")] = ""
+    interface: Annotated[str, choice("internal", "public", "admin")] = "internal"
+    ca_file: Annotated[Path | None, path()] = None
+    timeout: Annotated[int, whole(1, 600, "seconds")] = 10
+    token_cache_time: Annotated[int, whole(-1, 86400, "seconds")] = 300
+    memcached_servers: Annotated[str, text(r"|[\w.:\[\]-]+(,[\w.:\[\]-]+)*", _SERVERS)] = ""
+    service_token_roles: Annotated[tuple[str, ...], names()] = ("service",)
+    service_type: Annotated[str, text(r"[a-z0-9-]+", "a service's type")] = "block-storage"
+
+
+@dataclass(frozen=True, slots=True)
+class CorsSettings:
+    """Which pages of other origins a browser lets ask; ``max_age`` in seconds."""
+
+    allowed_origins: Annotated[tuple[str, ...], origins()] = ()
+    allow_credentials: Annotated[bool, boolean()] = False
+    max_age: Annotated[int, whole(0, 86400, "seconds")] = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +186,7 @@ class SweeperSettings:
     batch: Annotated[int, whole(1, 100_000)] = 100
     max_backoff_ticks: Annotated[int, whole(1, 10_000)] = 15
     retention_hours: Annotated[int, whole(1, 87_600, "hours")] = 168
+    message_days: Annotated[int, whole(1, 3650, "days")] = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +241,8 @@ class Settings:
 
     paths: PathsSettings = field(default_factory=PathsSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
+    keystone: KeystoneSettings = field(default_factory=KeystoneSettings)
+    cors: CorsSettings = field(default_factory=CorsSettings)
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
     broker: BrokerSettings = field(default_factory=BrokerSettings)
     quota: QuotaSettings = field(default_factory=QuotaSettings)
@@ -204,8 +255,8 @@ class Settings:
     backends: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
 
     def without_database(self) -> "Settings":
-        """What a node, beat and Flower get: nothing that opens the database."""
-        return replace(self, database=replace(self.database, url=""))
+        """What a node, beat and Flower get: nothing that opens the database, or Keystone."""
+        return replace(self, database=replace(self.database, url=""), keystone=KeystoneSettings())
 
 
 #: section → key → (value, where it came from)
@@ -314,6 +365,7 @@ def _completed(settings: Settings, given: _Given) -> Settings:
             password_file=_file(settings.api.password_file),
             policy_file=_file(settings.api.policy_file),
         ),
+        keystone=replace(settings.keystone, ca_file=_file(settings.keystone.ca_file)),
         database=replace(settings.database, url=url),
         broker=broker,
         node=replace(settings.node, name=name, ledger=ledger.absolute()),
@@ -330,7 +382,7 @@ def _check_together(settings: Settings) -> None:
     if api.auth == "noauth" and not is_loopback(api.host) and not api.noauth_off_loopback:
         raise SettingsError(
             f"api.host = {api.host!r} with api.auth = 'noauth': anybody who reaches it would be "
-            "admin; use a loopback address, api.auth = 'http_basic', or set "
+            "admin; use a loopback address, api.auth = 'http_basic' or 'keystone', or set "
             "api.noauth_off_loopback = true"
         )
     if api.auth == "http_basic" and api.password_file is None:
@@ -338,6 +390,8 @@ def _check_together(settings: Settings) -> None:
             "api.password_file is empty with api.auth = 'http_basic': must be the path of a file "
             "of lines user:bcrypt-hash:project_id:role[,role]"
         )
+    if api.auth == "keystone":
+        _check_keystone(settings.keystone)
     if not is_loopback(flower.host) and not flower.basic_auth:
         raise SettingsError(
             f"flower.host = {flower.host!r}: off loopback flower.basic_auth must be user:password"
@@ -348,3 +402,14 @@ def _check_together(settings: Settings) -> None:
             f"broker.url = {shown(broker.url, True)}: with broker.embedded = true it must be "
             "redis:// on a loopback address"
         )
+
+
+def _check_keystone(keystone: KeystoneSettings) -> None:
+    needed = {"auth_url": keystone.auth_url}
+    if keystone.application_credential_id:
+        needed["application_credential_secret"] = keystone.application_credential_secret
+    else:
+        needed |= {"username": keystone.username, "password": keystone.password}
+    for key, value in needed.items():
+        if not value:
+            raise SettingsError(f"keystone.{key} is empty with api.auth = 'keystone'")

@@ -5,7 +5,15 @@ from typing import Any
 
 from sqlalchemy import delete, select
 
-from db.models import DeadLetter, Flow, IdempotencyKey, Residue, utcnow
+from db.models import (
+    DeadLetter,
+    Flow,
+    IdempotencyKey,
+    Residue,
+    Transfer,
+    UserMessage,
+    utcnow,
+)
 from db.transactions import writing
 
 BATCH = 500
@@ -16,8 +24,8 @@ MOST_BATCHES = 20
 def purge(keep: timedelta) -> int:
     """Remove flows that ended, with their journals, and dead letters, older than `keep`.
 
-    Idempotency keys go when they expire. A parked flow stays as long as its residue. Returns the
-    number of rows removed, journal lines not counted.
+    Accepted transfers go with them; idempotency keys and messages when they expire. A parked flow
+    stays as long as its residue. Returns the number of rows removed, journal lines not counted.
     """
     before = utcnow() - keep
     parked = select(Residue.flow_id)
@@ -26,6 +34,16 @@ def purge(keep: timedelta) -> int:
         _in_batches(Flow, Flow.id, old_flows)
         + _in_batches(
             DeadLetter, DeadLetter.id, select(DeadLetter.id).where(DeadLetter.created_at < before)
+        )
+        + _in_batches(
+            Transfer,
+            Transfer.id,
+            select(Transfer.id).where(Transfer.accepted, Transfer.updated_at < before),
+        )
+        + _in_batches(
+            UserMessage,
+            UserMessage.id,
+            select(UserMessage.id).where(UserMessage.expires_at < utcnow()),
         )
         + _in_batches(
             IdempotencyKey,

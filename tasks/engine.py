@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from config.routing import CONTROL, node_queue
 from config.settings import Settings
-from db import journal, residues
+from db import journal, messages, residues
 from db.models import Flow, utcnow
 from db.models.flow import CANCELLED, FAILED, PARKED, REFUSED, RUNNING, SUCCEEDED, UNDOING
 from db.transactions import is_transient, retrying, writing
@@ -225,8 +225,11 @@ class Engine:
             return outgoing
         if (flow.error or {}).get("type") == "Cancelled":
             journal.end(tx, flow, CANCELLED)
+        elif flow.admitted:
+            journal.end(tx, flow, FAILED)
+            messages.tell(tx, flow, self.settings.sweeper.message_days)
         else:
-            journal.end(tx, flow, FAILED if flow.admitted else REFUSED)
+            journal.end(tx, flow, REFUSED)
         return self._parent_of(tx, flow)
 
     # -- turning around --------------------------------------------------------------------------
