@@ -8,10 +8,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api import links
-from api.auth import require_admin
 from api.blueprint import Blueprint
 from api.context import current
 from api.errors import RETRY_SECONDS, ApiError
+from api.policy import authorize
 from api.schemas.audits import AuditAction, AuditAnswer, AuditCreate
 from db.audit import MEANINGS, Kind
 from db.audit_repair import REPAIRS
@@ -31,7 +31,7 @@ POLICY = "breezeblock:audits"
 @blp.response(202, AuditAnswer)
 def create_audit(body: dict[str, Any]) -> dict[str, Any]:
     """Begin an audit; ask for it until its state is `done`."""
-    require_admin(f"{POLICY}:create")
+    authorize(f"{POLICY}:create")
     try:
         audit_id = start(_engine(), current().request_id, body["audit"]["timeout"])
     except BrokerError as error:
@@ -44,7 +44,7 @@ def create_audit(body: dict[str, Any]) -> dict[str, Any]:
 @blp.response(200, AuditAnswer)
 def show_audit(audit_id: str) -> dict[str, Any]:
     """Show an audit: which back ends have answered, and once it is done, what differs."""
-    require_admin(f"{POLICY}:show")
+    authorize(f"{POLICY}:show")
     with reading() as tx:
         audit = tx.get(Audit, audit_id)
     if audit is not None:
@@ -57,7 +57,7 @@ def show_audit(audit_id: str) -> dict[str, Any]:
 @blp.response(202, AuditAnswer)
 def act(_body: dict[str, Any], audit_id: str) -> dict[str, Any]:
     """Mend what the audit found; ask for it until its state is `repaired`."""
-    require_admin(f"{POLICY}:repair")
+    authorize(f"{POLICY}:repair")
     if not begin_repair(_engine(), audit_id):
         state = _shown(audit_id)["audit"]["state"]
         raise ApiError(

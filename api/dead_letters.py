@@ -7,12 +7,12 @@ from kombu.exceptions import OperationalError as BrokerError
 from sqlalchemy import select
 
 from api import links
-from api.auth import require_admin
 from api.blueprint import Blueprint
 from api.errors import ApiError
 from api.filters import equal_to
 from api.flows import without_secrets
 from api.listing import listed
+from api.policy import authorize
 from api.schemas.dead_letters import DeadLetterAction, DeadLetterAnswer, DeadLettersAnswer
 from db.models import DeadLetter
 from db.transactions import reading, writing
@@ -34,7 +34,7 @@ SORTABLE = {
 @blp.response(200, DeadLettersAnswer)
 def list_dead_letters() -> dict[str, Any]:
     """List dead letters, the newest first; filter `task`."""
-    require_admin(f"{POLICY}:list")
+    authorize(f"{POLICY}:list")
     return listed(
         select(DeadLetter).where(*equal_to(FILTERS)),
         _document,
@@ -49,7 +49,7 @@ def list_dead_letters() -> dict[str, Any]:
 @blp.response(200, DeadLetterAnswer)
 def show_dead_letter(letter_id: str) -> dict[str, Any]:
     """Show one with its content, without what may be a secret."""
-    require_admin(f"{POLICY}:show")
+    authorize(f"{POLICY}:show")
     letter = _find(letter_id)
     return {"dead_letter": {**_document(letter), "message": _content(letter.message)}}
 
@@ -61,7 +61,7 @@ def act(body: dict[str, Any], letter_id: str) -> dict[str, Any]:
     """Send one to its task and queue again (`replay`); it is a dead letter no more."""
     if "replay" not in body:
         raise ApiError(400, "Exactly one action must be given: replay.")
-    require_admin(f"{POLICY}:replay")
+    authorize(f"{POLICY}:replay")
     engine: Engine = current_app.extensions["breezeblock.engine"]
     letter = _find(letter_id)
     try:
@@ -79,7 +79,7 @@ def act(body: dict[str, Any], letter_id: str) -> dict[str, Any]:
 @blp.response(204)
 def drop_dead_letter(letter_id: str) -> None:
     """Throw one away."""
-    require_admin(f"{POLICY}:drop")
+    authorize(f"{POLICY}:drop")
     _find(letter_id)
     _remove(letter_id)
 

@@ -11,12 +11,12 @@ from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from api import links
-from api.auth import require_admin
 from api.blueprint import Blueprint
 from api.context import current, settings
 from api.errors import ApiError
 from api.filters import equal_to
 from api.listing import listed
+from api.policy import authorize
 from api.schemas.flows import FlowAction, FlowAnswer, FlowsAnswer
 from db.models import Flow, FlowStep
 from db.transactions import reading
@@ -47,6 +47,7 @@ SECRET = re.compile(r"secret|passw|token|credential|auth|private|key$", re.IGNOR
 @blp.response(200, FlowsAnswer)
 def list_flows() -> dict[str, Any]:
     """List flows, the newest first; filters `state`, `kind`, `resource_id`, `request_id`."""
+    authorize("breezeblock:flows:list")
     return listed(
         select(Flow).where(*_own(), *equal_to(FILTERS)),
         document,
@@ -60,6 +61,7 @@ def list_flows() -> dict[str, Any]:
 @blp.response(200, FlowAnswer)
 def show_flow(identifier: str) -> dict[str, Any]:
     """Show one flow with its steps, or all flows of a request or a resource, the newest first."""
+    authorize("breezeblock:flows:show")
     query = (
         select(Flow)
         .where(
@@ -91,7 +93,7 @@ def act(body: dict[str, Any], flow_id: str) -> dict[str, Any]:
         raise ApiError(400, "Exactly one action must be given: retry or cancel.")
     _find(flow_id)
     (action,) = body
-    require_admin(f"breezeblock:flows:{action}")
+    authorize(f"breezeblock:flows:{action}")
     engine: Engine = current_app.extensions["breezeblock.engine"]
     try:
         if action == "retry":

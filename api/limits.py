@@ -7,6 +7,7 @@ from flask import request
 from api.blueprint import Blueprint
 from api.context import current
 from api.microversion import at_least
+from api.policy import allowed
 from api.quota_sets import defaults
 from api.schemas.limits import LimitsAnswer
 from db import quota_limits
@@ -33,8 +34,10 @@ def show_limits() -> dict[str, Any]:
         project = request.args.get("project_id") or request.args.get("tenant_id") or project
     with reading() as tx:
         usage = quota_limits.project_usage(tx, project, {name: name for name in NAMES}, defaults())
+    with_usage = allowed("limits_extension:used_limits")
     absolute = {}
     for resource, (limit_name, used_name) in NAMES.items():
         absolute[limit_name] = usage[resource].limit
-        absolute[used_name] = usage[resource].in_use
+        if with_usage:
+            absolute[used_name] = usage[resource].in_use
     return {"limits": {"rate": [], "absolute": absolute}}

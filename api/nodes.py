@@ -9,10 +9,10 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from api import links
-from api.auth import require_admin
 from api.blueprint import Blueprint
 from api.errors import ApiError
 from api.flows import without_secrets
+from api.policy import authorize
 from api.schemas.nodes import NodeAction, NodeAnswer, NodesAnswer
 from api.topology import liveness
 from db.models import Backend, Node, Residue
@@ -29,7 +29,7 @@ POLICY = "breezeblock:nodes"
 @blp.response(200, NodesAnswer)
 def list_nodes() -> dict[str, Any]:
     """List the nodes that have ever reported."""
-    require_admin(f"{POLICY}:list")
+    authorize(f"{POLICY}:list")
     with reading() as tx:
         return {"nodes": _documents(tx)}
 
@@ -38,7 +38,7 @@ def list_nodes() -> dict[str, Any]:
 @blp.response(200, NodeAnswer)
 def show_node(host: str) -> dict[str, Any]:
     """Show one node."""
-    require_admin(f"{POLICY}:show")
+    authorize(f"{POLICY}:show")
     with reading() as tx:
         return {"node": _one(tx, host)}
 
@@ -52,7 +52,7 @@ def act(body: dict[str, Any], host: str) -> dict[str, Any]:
         actions = ", ".join(request.get_json()) or "none"
         raise ApiError(400, f"Exactly one action must be given, not {actions}.")
     (action,) = body
-    require_admin(f"{POLICY}:{action}")
+    authorize(f"{POLICY}:{action}")
     with writing() as tx:
         node = tx.scalars(select(Node).where(Node.host == host).with_for_update()).first()
         if node is None:

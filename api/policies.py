@@ -4,8 +4,6 @@ An operator's policy.yaml may replace each of them, BASE included. What is Breez
 called breezeblock:<resource>:<action>.
 """
 
-from oslo_policy.policy import DeprecatedRule, RuleDefault
-
 ADMIN = "rule:admin_api"
 MEMBER = "rule:xena_system_admin_or_project_member"
 READER = "rule:xena_system_admin_or_project_reader"
@@ -231,21 +229,4 @@ FORMER_NAMES = {
 }
 """A rule that was split up: an operator's file that has only the former name still counts."""
 
-
-def rules() -> list[RuleDefault]:
-    """The defaults, as oslo.policy takes them."""
-    return [
-        RuleDefault(name, check, deprecated_rule=_former(name, check))
-        for name, check in (BASE | RULES).items()
-    ]
-
-
-def _former(name: str, check: str) -> DeprecatedRule | None:
-    if name not in FORMER_NAMES:
-        return None
-    return DeprecatedRule(
-        FORMER_NAMES[name],
-        check,
-        deprecated_reason="It was split into one rule for each operation.",
-        deprecated_since="Xena",
-    )
+DEFAULTS = BASE | RULES

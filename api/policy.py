@@ -45,8 +45,11 @@ class Policy:
             log.info("policy read again", file=str(self._file))
 
     def allows(self, rule: str, target: Mapping[str, Any], credentials: dict[str, Any]) -> bool:
-        """Whether `rule` lets those credentials act on `target`; KeyError: there is no such rule."""
-        return bool(self._enforcer.enforce(self._enforcer.rules[rule], target, credentials))
+        """Whether `rule` lets `credentials` act on `target`; KeyError: there is no such rule."""
+        enforcer = self._enforcer
+        if rule not in enforcer.rules:
+            raise KeyError(rule)
+        return bool(enforcer.enforce(rule, target, credentials))
 
     def is_admin(self, credentials: dict[str, Any]) -> bool:
         """Whether those credentials are an administrator's, by the rule `context_is_admin`."""
@@ -102,7 +105,7 @@ def allowed(rule: str, project_id: str | None = None) -> bool:
     answers: dict[tuple[str, str], bool] = g.setdefault("policy_answers", {})
     answer = answers.get((rule, project))
     if answer is None:
-        target = {"project_id": project, "user_id": who.user_id, "domain_id": who.domain_id}
+        target = {"project_id": project, "user_id": who.user_id}
         answer = in_force().allows(rule, target, dict(who.credentials))
         answers[rule, project] = answer
     return answer

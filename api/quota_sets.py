@@ -7,10 +7,10 @@ from typing import Any
 from flask import Response
 from sqlalchemy.orm import Session
 
-from api.auth import require_admin
 from api.blueprint import Blueprint, shown
-from api.context import current, settings
+from api.context import settings
 from api.errors import ApiError
+from api.policy import authorize
 from api.query import flag
 from api.schemas.quota_sets import (
     QuotaClassSetAnswer,
@@ -38,7 +38,7 @@ def defaults() -> dict[str, int]:
 @blp.response(200, QuotaSetAnswer)
 def show_quota(target: str) -> dict[str, Any]:
     """Show a project's limits; with `usage=true` what it uses and reserves too."""
-    _require_own(target)
+    authorize("volume_extension:quotas:show", target)
     with_usage = flag("usage")
     with reading() as tx:
         found = _project(tx, target)
@@ -51,7 +51,7 @@ def show_quota(target: str) -> dict[str, Any]:
 @blp.response(200, QuotaSetAnswer)
 def show_defaults(target: str) -> dict[str, Any]:
     """Show the limits of a project that has none of its own."""
-    _require_own(target)
+    authorize("volume_extension:quotas:show", target)
     with reading() as tx:
         names = quota_limits.stored_names(tx, defaults())
         limits = quota_limits.default_limits(tx, names, defaults())
@@ -63,7 +63,7 @@ def show_defaults(target: str) -> dict[str, Any]:
 @blp.response(200, QuotaSetAnswer)
 def update_quota(body: dict[str, Any], target: str) -> dict[str, Any]:
     """Give a project limits of its own; `skip_validation=false` refuses one below its usage."""
-    require_admin("volume_extension:quotas:update")
+    authorize("volume_extension:quotas:update")
     skip_validation = flag("skip_validation", True)
     with writing() as tx:
         names = quota_limits.stored_names(tx, defaults())
@@ -80,7 +80,7 @@ def update_quota(body: dict[str, Any], target: str) -> dict[str, Any]:
 @blp.response(200)
 def delete_quota(target: str) -> Response:
     """Take a project's own limits away, so that the defaults are in force again."""
-    require_admin("volume_extension:quotas:delete")
+    authorize("volume_extension:quotas:delete")
     with writing() as tx:
         quota_limits.drop_project_limits(tx, target)
     return Response(status=200)
@@ -90,7 +90,7 @@ def delete_quota(target: str) -> Response:
 @blp.response(200, QuotaClassSetAnswer)
 def show_class(class_name: str) -> dict[str, Any]:
     """Show the limits of a class; the class `default` is every project's default."""
-    require_admin("volume_extension:quota_classes:get")
+    authorize("volume_extension:quota_classes:get")
     with reading() as tx:
         names = quota_limits.stored_names(tx, defaults())
         limits = quota_limits.class_limits(tx, class_name, names, defaults())
@@ -102,7 +102,7 @@ def show_class(class_name: str) -> dict[str, Any]:
 @blp.response(200, QuotaClassSetAnswer)
 def update_class(body: dict[str, Any], class_name: str) -> dict[str, Any]:
     """Give a class limits."""
-    require_admin("volume_extension:quota_classes:update")
+    authorize("volume_extension:quota_classes:update")
     with writing() as tx:
         names = quota_limits.stored_names(tx, defaults())
         wanted = checked_limits(body["quota_class_set"], names)
@@ -153,8 +153,3 @@ def _project(tx: Session, project_id: str) -> dict[str, Usage]:
 
 def _limits(usage: Mapping[str, Usage]) -> dict[str, int]:
     return {name: one.limit for name, one in usage.items()}
-
-
-def _require_own(project_id: str) -> None:
-    if project_id != current().project_id:
-        require_admin("volume_extension:quotas:show")

@@ -5,11 +5,11 @@ from typing import Any
 from sqlalchemy import select
 
 from api import links
-from api.auth import require_admin
 from api.blueprint import Blueprint
 from api.errors import ApiError
 from api.filters import equal_to
 from api.listing import listed
+from api.policy import authorize
 from api.schemas.nodes import ResiduesAnswer
 from db.models import Pool, Residue
 from db.transactions import reading
@@ -24,7 +24,7 @@ SORTABLE = {"id": Residue.id, "host": Residue.host, "created_at": Residue.create
 @blp.response(200, ResiduesAnswer)
 def list_residues() -> dict[str, Any]:
     """List residues, the newest first; filters `host`, `volume_id`, `flow_id`."""
-    require_admin("breezeblock:residues:list")
+    authorize("breezeblock:residues:list")
     with reading() as tx:
         pools = {row.id: row.name for row in tx.execute(select(Pool.id, Pool.name))}
     return listed(

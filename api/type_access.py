@@ -6,10 +6,10 @@ from flask import Response, request
 from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 
-from api.auth import require_admin
 from api.blueprint import Blueprint
 from api.context import current
 from api.errors import ApiError
+from api.policy import authorize
 from api.schemas.volume_types import TypeAccessAnswer, TypeAction
 from api.volume_types import find
 from db.models import VolumeTypeAccess
@@ -24,7 +24,7 @@ POLICY = "volume_extension:volume_type_access"
 @blp.response(200, TypeAccessAnswer)
 def list_access(type_id: str) -> dict[str, Any]:
     """List the projects that may use a private type."""
-    require_admin(f"{POLICY}:get_all_for_type")
+    authorize(f"{POLICY}:get_all_for_type")
     with reading() as tx:
         if find(tx, type_id, current()).is_public:
             raise ApiError(404, "Access list not available for public volume types.")
@@ -56,7 +56,7 @@ def act(body: dict[str, Any], type_id: str) -> Response:
 
 
 def _add(type_id: str, project: str) -> None:
-    require_admin(f"{POLICY}:addProjectAccess")
+    authorize(f"{POLICY}:addProjectAccess")
     try:
         with writing() as tx:
             if find(tx, type_id, current(), for_update=True).is_public:
@@ -69,7 +69,7 @@ def _add(type_id: str, project: str) -> None:
 
 
 def _remove(type_id: str, project: str) -> None:
-    require_admin(f"{POLICY}:removeProjectAccess")
+    authorize(f"{POLICY}:removeProjectAccess")
     with writing() as tx:
         if find(tx, type_id, current(), for_update=True).is_public:
             raise _is_public()

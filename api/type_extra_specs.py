@@ -4,10 +4,10 @@ from typing import Any
 
 from flask import Response
 
-from api.auth import require_admin
 from api.blueprint import Blueprint
 from api.context import current
 from api.errors import ApiError
+from api.policy import authorize
 from api.schemas.volume_types import ExtraSpec, ExtraSpecAnswer, ExtraSpecs, ExtraSpecsAnswer
 from api.volume_types import find, in_use, visible_specs
 from db.transactions import reading, writing
@@ -21,6 +21,7 @@ POLICY = "volume_extension:types_extra_specs"
 @blp.response(200, ExtraSpecsAnswer)
 def list_specs(type_id: str) -> dict[str, Any]:
     """List the extra specs of a type."""
+    authorize(f"{POLICY}:index")
     with reading() as tx:
         return {"extra_specs": visible_specs(find(tx, type_id, current()), current())}
 
@@ -29,6 +30,7 @@ def list_specs(type_id: str) -> dict[str, Any]:
 @blp.response(200, ExtraSpecAnswer)
 def show_spec(type_id: str, key: str) -> dict[str, str]:
     """Show one extra spec."""
+    authorize(f"{POLICY}:show")
     with reading() as tx:
         specs = visible_specs(find(tx, type_id, current()), current())
     if key not in specs:
@@ -41,7 +43,7 @@ def show_spec(type_id: str, key: str) -> dict[str, str]:
 @blp.response(200, ExtraSpecsAnswer)
 def create_specs(body: dict[str, Any], type_id: str) -> dict[str, Any]:
     """Add extra specs, or give those that exist a new value."""
-    require_admin(f"{POLICY}:create")
+    authorize(f"{POLICY}:create")
     _merge(type_id, body["extra_specs"])
     return body
 
@@ -51,7 +53,7 @@ def create_specs(body: dict[str, Any], type_id: str) -> dict[str, Any]:
 @blp.response(200, ExtraSpecAnswer)
 def update_spec(body: dict[str, Any], type_id: str, key: str) -> dict[str, str]:
     """Give one extra spec a value."""
-    require_admin(f"{POLICY}:update")
+    authorize(f"{POLICY}:update")
     given: dict[str, str] = body["extra_specs"]
     if key not in given:
         raise ApiError(400, "Request body and URI mismatch")
@@ -63,7 +65,7 @@ def update_spec(body: dict[str, Any], type_id: str, key: str) -> dict[str, str]:
 @blp.response(202)
 def delete_spec(type_id: str, key: str) -> Response:
     """Remove one extra spec."""
-    require_admin(f"{POLICY}:delete")
+    authorize(f"{POLICY}:delete")
     with writing() as tx:
         found = find(tx, type_id, current(), for_update=True)
         if key not in found.extra_specs:

@@ -6,10 +6,10 @@ from typing import Any
 from flask import Response
 
 from api import admission
-from api.auth import require_admin
 from api.blueprint import Blueprint
+from api.policy import authorize
 from api.schemas.volumes import VolumeAction
-from api.volumes import change, find
+from api.volumes import change, find, found
 from db.overrides import reset_volume_status
 from db.transactions import writing
 
@@ -29,18 +29,19 @@ def act(body: dict[str, Any], volume_id: str) -> Response:
 
 
 def _extend(volume_id: str, arguments: dict[str, Any]) -> int:
+    found(volume_id, "volume:extend")
     admission.submit("volume.extend", volume_id, {"new_size_gib": arguments["new_size"]})
     return ACCEPTED
 
 
 def _force_delete(volume_id: str, _arguments: Any) -> int:
-    require_admin("volume_extension:volume_admin_actions:force_delete")
+    authorize("volume_extension:volume_admin_actions:force_delete")
     admission.submit("volume.delete", volume_id, {"force": True, "cascade": False})
     return ACCEPTED
 
 
 def _reset_status(volume_id: str, arguments: dict[str, Any]) -> int:
-    require_admin("volume_extension:volume_admin_actions:reset_status")
+    authorize("volume_extension:volume_admin_actions:reset_status")
     if "status" in arguments:
         with writing() as tx:
             reset_volume_status(tx, volume_id, arguments["status"])
@@ -48,6 +49,7 @@ def _reset_status(volume_id: str, arguments: dict[str, Any]) -> int:
 
 
 def _set_bootable(volume_id: str, arguments: dict[str, Any]) -> int:
+    found(volume_id, "volume:update")
     change(volume_id, bootable=arguments["bootable"])
     return 200
 

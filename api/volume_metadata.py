@@ -11,7 +11,7 @@ from api.blueprint import Blueprint
 from api.errors import ApiError
 from api.microversion import at_least
 from api.schemas.volumes import Metadata, MetadataItem
-from api.volumes import find, refuse_in_maintenance
+from api.volumes import found, refuse_in_maintenance
 from db.models import Volume
 from db.transactions import writing
 
@@ -26,7 +26,7 @@ ETAG_SINCE = 15
 @blp.alt_response(200, schema=Metadata)
 def show_metadata(volume_id: str) -> Response:
     """Show all metadata; from 3.15 on with an ETag."""
-    return _answer(find(volume_id).meta)
+    return _answer(found(volume_id, "volume:get_volume_metadata").meta)
 
 
 @blp.route("/volumes/<volume_id>/metadata", methods=["POST"])
@@ -34,7 +34,7 @@ def show_metadata(volume_id: str) -> Response:
 @blp.alt_response(200, schema=Metadata)
 def add_metadata(body: dict[str, Pairs], volume_id: str) -> Response:
     """Add pairs, in place of those with the same keys."""
-    return _answer(_change(volume_id, lambda pairs: pairs | body["metadata"]))
+    return _answer(_change(volume_id, "create", lambda pairs: pairs | body["metadata"]))
 
 
 @blp.route("/volumes/<volume_id>/metadata", methods=["PUT"])
@@ -42,14 +42,14 @@ def add_metadata(body: dict[str, Pairs], volume_id: str) -> Response:
 @blp.alt_response(200, schema=Metadata)
 def replace_metadata(body: dict[str, Pairs], volume_id: str) -> Response:
     """Replace all metadata; from 3.15 on only where an If-Match still holds."""
-    return _answer(_change(volume_id, lambda _pairs: body["metadata"]))
+    return _answer(_change(volume_id, "update", lambda _pairs: body["metadata"]))
 
 
 @blp.route("/volumes/<volume_id>/metadata/<key>")
 @blp.alt_response(200, schema=MetadataItem)
 def show_metadata_item(volume_id: str, key: str) -> Response:
     """Show one pair."""
-    pairs = find(volume_id).meta
+    pairs = found(volume_id, "volume:get_volume_metadata").meta
     if key not in pairs:
         raise _no_key(volume_id, key)
     return jsonify({"meta": {key: pairs[key]}})
@@ -62,7 +62,7 @@ def set_metadata_item(body: dict[str, Pairs], volume_id: str, key: str) -> Respo
     """Set one pair."""
     if set(body["meta"]) != {key}:
         raise ApiError(400, f"The body's 'meta' must have the one key {key!r} of the URL.")
-    _change(volume_id, lambda pairs: pairs | body["meta"])
+    _change(volume_id, "update", lambda pairs: pairs | body["meta"])
     return jsonify(body)
 
 
@@ -76,7 +76,7 @@ def delete_metadata_item(volume_id: str, key: str) -> Response:
             raise _no_key(volume_id, key)
         return {name: value for name, value in pairs.items() if name != key}
 
-    _change(volume_id, without)
+    _change(volume_id, "delete", without)
     return Response(status=200)
 
 
@@ -84,9 +84,9 @@ def _no_key(volume_id: str, key: str) -> ApiError:
     return ApiError(404, f"Volume {volume_id} has no metadata with key {key}.")
 
 
-def _change(volume_id: str, make: Callable[[Pairs], Pairs]) -> Pairs:
+def _change(volume_id: str, verb: str, make: Callable[[Pairs], Pairs]) -> Pairs:
     """Rewrite the metadata under a lock of its row, so that no other change is lost."""
-    refuse_in_maintenance(find(volume_id), "metadata")
+    refuse_in_maintenance(found(volume_id, f"volume:{verb}_volume_metadata"), "metadata")
     with writing() as tx:
         volume = tx.scalars(select(Volume).where(Volume.id == volume_id).with_for_update()).first()
         if volume is None:  # it went since it was found

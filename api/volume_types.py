@@ -9,11 +9,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from api import links, paging
-from api.auth import require_admin
 from api.blueprint import Blueprint
 from api.context import RequestContext, current, settings
 from api.errors import ApiError
 from api.microversion import at_least
+from api.policy import authorize
 from api.query import parse_flag
 from api.schemas.volume_types import (
     NewTypeBody,
@@ -27,7 +27,6 @@ from db.transactions import reading, writing
 
 blp = Blueprint("volume_types", __name__, description="Volume types")
 
-MANAGE = "volume_extension:types_manage"
 USER_VISIBLE_SPECS = ("RESKEY:availability_zones", "multiattach", "replication_enabled")
 """Extra specs that say something to a user, as Cinder shows them; others may tell of the site."""
 
@@ -99,6 +98,7 @@ def in_use(tx: Session, type_id: str) -> bool:
 @blp.response(200, VolumeTypesAnswer)
 def list_types() -> dict[str, Any]:
     """List the types that the project may use; an administrator may ask for others."""
+    authorize("volume_extension:type_get_all")
     context = current()
     page = paging.requested(SORTABLE)
     query = select(VolumeType).where(*_filters(context))
@@ -154,6 +154,7 @@ def _specs_filter(text: str) -> dict[str, str]:
 @blp.response(200, VolumeTypeAnswer)
 def show_default() -> dict[str, Any]:
     """Show the type of a volume that names none."""
+    authorize("volume_extension:type_get")
     name = settings().api.default_volume_type
     with reading() as tx:
         found = tx.scalars(select(VolumeType).where(VolumeType.name == name)).first()
@@ -166,6 +167,7 @@ def show_default() -> dict[str, Any]:
 @blp.response(200, VolumeTypeAnswer)
 def show_type(type_id: str) -> dict[str, Any]:
     """Show one type."""
+    authorize("volume_extension:type_get")
     with reading() as tx:
         return {"volume_type": document(find(tx, type_id, current()), current())}
 
@@ -175,7 +177,7 @@ def show_type(type_id: str) -> dict[str, Any]:
 @blp.response(200, VolumeTypeAnswer)
 def create_type(body: dict[str, Any]) -> dict[str, Any]:
     """Create a type."""
-    require_admin(MANAGE)
+    authorize("volume_extension:type_create")
     given = body["volume_type"]
     volume_type = VolumeType(
         name=given["name"],
@@ -192,7 +194,7 @@ def create_type(body: dict[str, Any]) -> dict[str, Any]:
 @blp.response(200, VolumeTypeAnswer)
 def update_type(body: dict[str, Any], type_id: str) -> dict[str, Any]:
     """Change a type's name, description, or whether it is public."""
-    require_admin(MANAGE)
+    authorize("volume_extension:type_update")
     given = body["volume_type"]
     changes = {key: value for key, value in given.items() if value is not None}
     if not changes:
@@ -234,7 +236,7 @@ def _is_default(volume_type: VolumeType) -> bool:
 @blp.response(202)
 def delete_type(type_id: str) -> Response:
     """Delete a type that nothing uses, with its quota limits."""
-    require_admin(MANAGE)
+    authorize("volume_extension:type_delete")
     with writing() as tx:
         # the lock keeps new volumes and holds of this type out until the commit
         found = find(tx, type_id, current(), for_update=True)

@@ -6,13 +6,13 @@ from flask import Response
 from sqlalchemy import func, select, update
 
 from api import admission, answers, paging, volume_filters, volume_view
-from api.auth import require_admin
 from api.blueprint import Blueprint
 from api.context import current
 from api.errors import ApiError
 from api.listing import listed
 from api.microversion import at_least
 from api.paging import AnyRow, AnySelect
+from api.policy import authorize
 from api.query import flag
 from api.schemas.fields import is_uuid
 from api.schemas.volumes import (
@@ -57,6 +57,13 @@ def find(volume_id: str) -> AnyRow:
     return row
 
 
+def found(volume_id: str, rule: str) -> AnyRow:
+    """As `find`, for what `rule` guards; raises ApiError (404, 403)."""
+    row = find(volume_id)
+    authorize(rule, row.project_id)
+    return row
+
+
 def not_found(volume_id: str) -> ApiError:
     """The refusal for a volume that does not exist, or is another project's."""
     return ApiError(404, f"Volume {volume_id} could not be found.")
@@ -73,6 +80,7 @@ def _mine(query: AnySelect, volume_id: str) -> AnySelect:
 @blp.response(200, VolumeList)
 def list_volumes() -> dict[str, Any]:
     """List volumes by id and name."""
+    authorize("volume:get_all")
     return _list(volume_view.summary, "volumes")
 
 
@@ -81,6 +89,7 @@ def list_volumes() -> dict[str, Any]:
 @blp.response(200, VolumeDetailList)
 def list_volumes_in_detail() -> dict[str, Any]:
     """List volumes with their details."""
+    authorize("volume:get_all")
     answer = _list(volume_view.detail, "volumes/detail")
     volume_view.complete(answer["volumes"])
     return answer
@@ -104,6 +113,7 @@ def summarize() -> dict[str, Any]:
     """Count and size of the volumes; from 3.36 on also the metadata that they have."""
     if not at_least(12):
         raise not_found("summary")
+    authorize("volume:get_all")
     wanted = volume_view.SHOWN.where(*volume_filters.conditions()).subquery()
     totals = select(func.count(), func.coalesce(func.sum(wanted.c.size), 0))
     with reading() as tx:
@@ -128,6 +138,7 @@ def _distinct(all_metadata: Any) -> dict[str, list[str]]:
 @blp.response(202, VolumeAnswer)
 def create_volume(body: dict[str, Any]) -> dict[str, Any]:
     """Create a volume."""
+    authorize("volume:create")
     volume = body["volume"]
     _refuse_missing_sources(volume)
     volume_id = admission.submit(
@@ -172,7 +183,7 @@ def _refuse_missing_sources(volume: dict[str, Any]) -> None:
 @blp.response(200, VolumeAnswer)
 def show_volume(volume_id: str) -> dict[str, Any]:
     """Show a volume."""
-    return _shown(volume_id)
+    return _shown(found(volume_id, "volume:get"))
 
 
 @blp.route("/volumes/<volume_id>", methods=["PUT"])
@@ -180,7 +191,7 @@ def show_volume(volume_id: str) -> dict[str, Any]:
 @blp.response(200, VolumeAnswer)
 def update_volume(body: dict[str, Any], volume_id: str) -> dict[str, Any]:
     """Change name, description or metadata."""
-    refuse_in_maintenance(find(volume_id), "update")
+    refuse_in_maintenance(found(volume_id, "volume:update"), "update")
     sent = body["volume"]
     changes: dict[str, Any] = {}
     for column, names in (
@@ -193,11 +204,11 @@ def update_volume(body: dict[str, Any], volume_id: str) -> dict[str, Any]:
                 changes[column] = sent[name]
     if changes:
         change(volume_id, **changes)
-    return _shown(volume_id)
+    return _shown(find(volume_id))
 
 
-def _shown(volume_id: str) -> dict[str, Any]:
-    volume = volume_view.detail(find(volume_id))
+def _shown(row: AnyRow) -> dict[str, Any]:
+    volume = volume_view.detail(row)
     volume_view.complete([volume])
     return {"volume": volume}
 
@@ -233,8 +244,6 @@ def delete_volume(volume_id: str) -> Response:
     """Delete a volume; `cascade` with its snapshots, `force` (3.23) in any status."""
     cascade = flag("cascade")
     force = at_least(23) and flag("force")
-    find(volume_id)
-    if force:
-        require_admin("volume:force_delete")
+    found(volume_id, "volume:force_delete" if force else "volume:delete")
     admission.submit("volume.delete", volume_id, {"force": force, "cascade": cascade})
     return Response(status=202)

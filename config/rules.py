@@ -115,6 +115,16 @@ def names() -> fields.Field:
     )
 
 
+def origins() -> fields.Field:
+    return Names(
+        fields.String(validate=validate.Regexp(r"(\*|https?://[A-Za-z0-9.:\[\]-]+)\Z")),
+        metadata={
+            "allowed": 'a list of origins such as "https://host:port", or "*" '
+            "(in a variable: separated by commas)"
+        },
+    )
+
+
 def multipliers() -> fields.Field:
     return Multipliers(
         keys=fields.String(validate=validate.Regexp(r"[a-z][a-z0-9_]*\Z")),
