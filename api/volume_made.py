@@ -3,12 +3,12 @@
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import ColumnDefault, select
+from sqlalchemy import ColumnDefault, inspect, select
 
 from api.context import settings
 from api.volume_view import SHOWN
 from db import journal
-from db.models import Base, Flow, VolumeType
+from db.models import Flow, Volume, VolumeType
 from db.transactions import reading
 from tasks.definition import Run
 from tasks.volume_create import create_volume, first_row
@@ -22,11 +22,13 @@ def as_made(volume_id: str) -> Any:
         columns = first_row(Run(tx, flow, journal.results(tx, flow), settings()))
         made_of = VolumeType.id == columns["volume_type_id"]
         type_name = tx.scalar(select(VolumeType.name).where(made_of))
-    rest = dict.fromkeys(SHOWN.selected_columns.keys())
-    defaults = {
-        column.name: column.default.arg
-        for column in Base.metadata.tables["volumes"].columns
-        if isinstance(column.default, ColumnDefault) and column.default.is_scalar
-    }
-    meta = columns["metadata"]
-    return SimpleNamespace(**rest | defaults | columns | {"meta": meta, "type_name": type_name})
+    row = dict.fromkeys(SHOWN.selected_columns.keys()) | {"type_name": type_name}
+    for attribute in inspect(Volume).column_attrs:
+        column = attribute.columns[0]
+        row[attribute.key] = columns.get(column.name, _default(column))
+    return SimpleNamespace(**row)
+
+
+def _default(column: Any) -> Any:
+    given = isinstance(column.default, ColumnDefault) and column.default.is_scalar
+    return column.default.arg if given else None

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select, update
 
 from config.routing import CONTROL, EVENTS, SCHEDULER, SWEEP, node_queue
-from db.models import Audit, AuditPart, Volume, utcnow
+from db.models import Audit, AuditPart, Volume, new_id, utcnow
 from db.models.audit import COLLECTING, CONFIRMING, DONE
 from tasks.audit import check
 from tasks.node import inventory
@@ -18,6 +18,7 @@ from tests.broker import Delivery
 from tests.harness import World
 
 QUEUES = (EVENTS, CONTROL, SCHEDULER, SWEEP, node_queue("node1"), node_queue("node2"))
+ORPHAN = f"volume-{new_id()}"
 ACTIONS = ("create", "extend", "delete", "force", "audit", "audit", "tick", "fail", "work")
 BUSY = settings(
     max_examples=30,
@@ -149,14 +150,14 @@ def test_a_node_that_is_down_is_said_to_be(world: World) -> None:
     world.nodes["node2"].die()
     for _ in range(5):
         world.tick()
-    world.nodes["node1"].store.put("volume-" + "1" * 36, "fake", 1, None)
+    world.nodes["node1"].store.put(ORPHAN, "fake", 1, None)
 
     audit_id = audits.begin(world)
     world.run()
 
     # What can be compared is compared.
     found = audits.found(world, audit_id)
-    assert found == [("orphan_object", "node1@fake", "volume-" + "1" * 36)]
+    assert found == [("orphan_object", "node1@fake", ORPHAN)]
     with world.reading() as tx:
         backends = tx.get_one(Audit, audit_id).backends
     assert backends["node1@fake"]["state"] == "answered"
@@ -205,7 +206,7 @@ def test_an_answer_that_does_not_come_ends_the_wait(world: World) -> None:
 
 
 def test_what_cannot_be_confirmed_is_not_reported(world: World) -> None:
-    world.nodes["node1"].store.put("volume-" + "1" * 36, "fake", 1, None)
+    world.nodes["node1"].store.put(ORPHAN, "fake", 1, None)
     audit_id = audits.begin(world)
     world.run(lambda _: audits.state(world, audit_id) == CONFIRMING)
     world.broker.flush()
@@ -277,11 +278,11 @@ def test_a_part_from_another_node_is_not_believed(world: World) -> None:
         "audit": f"{audit_id}/1",
         "node": "node9",
         "backend": "fake",
-        "listing": "1" * 36,
+        "listing": new_id(),
         "part": 0,
         "last": True,
         "error": None,
-        "objects": [["volume-" + "1" * 36, 1]],
+        "objects": [[ORPHAN, 1]],
     }
     world.control.send_task("audit.inventory", args=[forged], queue=CONTROL)
     world.broker.put(first)
