@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.base import Driver, VolumeRef
+from drivers.base import Driver, SnapshotRef, Snapshots, VolumeRef
 from drivers.errors import (
     BackendUnavailable,
     DriverError,
@@ -23,7 +23,13 @@ from drivers.errors import (
 from drivers.fake_faults import write_faults
 from drivers.fake_store import FileStore, MemoryStore, Store
 from drivers.registry import load_backend
-from tests.drivers.contract import DriverContract, PersistentContract, volume_in
+from tests.drivers.abilities import (
+    ClonesContract,
+    ConnectsContract,
+    ManagesContract,
+    RevertsContract,
+)
+from tests.drivers.contract import PersistentContract, volume_in
 
 
 def fake_backend(**options: Any) -> Driver:
@@ -39,13 +45,28 @@ def leave_half_made(driver: Driver, volume: VolumeRef) -> None:
     path.unlink()
 
 
-class TestInMemory(DriverContract):
+def leave_half_made_snapshot(driver: Driver, snapshot: SnapshotRef) -> None:
+    assert isinstance(driver, Snapshots)
+    path = Path(driver.options["faults_file"])
+    volume = volume_in(driver)
+    driver.create(volume)
+    write_faults(path, {"create_snapshot": [{"fault": "fail_after"}]})
+    with pytest.raises(DriverFailed):
+        driver.create_snapshot(snapshot, volume)
+    path.unlink()
+    driver.delete(volume)
+
+
+class TestInMemory(RevertsContract, ClonesContract, ConnectsContract, ManagesContract):
     @pytest.fixture
     def driver(self, tmp_path: Path) -> Driver:
         return fake_backend(faults_file=str(tmp_path / "faults.json"))
 
     def leave_half_made(self, driver: Driver, volume: VolumeRef) -> None:
         leave_half_made(driver, volume)
+
+    def leave_half_made_snapshot(self, driver: Driver, snapshot: SnapshotRef) -> None:
+        leave_half_made_snapshot(driver, snapshot)
 
 
 class TestThickPools(TestInMemory):
@@ -60,15 +81,12 @@ class TestThickPools(TestInMemory):
         )
 
 
-class TestWithStateFile(PersistentContract):
+class TestWithStateFile(TestInMemory, PersistentContract):
     @pytest.fixture
     def driver(self, tmp_path: Path) -> Driver:
         return fake_backend(
             faults_file=str(tmp_path / "faults.json"), state_file=str(tmp_path / "new" / "state.db")
         )
-
-    def leave_half_made(self, driver: Driver, volume: VolumeRef) -> None:
-        leave_half_made(driver, volume)
 
 
 @pytest.fixture(params=["memory", "file"])

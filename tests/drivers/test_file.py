@@ -11,11 +11,12 @@ from typing import Any, ClassVar
 
 import pytest
 
-from drivers.base import GIB, Driver, VolumeRef
+from drivers.base import GIB, Driver, SnapshotRef, VolumeRef
 from drivers.errors import BackendUnavailable, DriverFailed, InvalidOptions
 from drivers.folder import HALF_MADE, MARKER
 from drivers.registry import load_backend
-from tests.drivers.contract import DataContract, volume_in
+from tests.drivers.abilities import ConnectsContract, CopyDataContract, ManagesContract
+from tests.drivers.contract import volume_in
 
 
 def file_backend(folder: Path, **options: Any) -> Driver:
@@ -35,7 +36,7 @@ def path_of(driver: Driver, volume: VolumeRef) -> Path:
     return Path(driver.options["folder"]) / volume.object_name
 
 
-class FileContract(DataContract):
+class FileContract(CopyDataContract, ConnectsContract, ManagesContract):
     """A file back end of one format and allocation, emptied afterwards."""
 
     options: ClassVar[dict[str, Any]]
@@ -49,6 +50,9 @@ class FileContract(DataContract):
     def leave_half_made(self, driver: Driver, volume: VolumeRef) -> None:
         driver.check()
         (Path(driver.options["folder"]) / (HALF_MADE + volume.object_name)).write_bytes(b"half")
+
+    def leave_half_made_snapshot(self, driver: Driver, snapshot: SnapshotRef) -> None:
+        (Path(driver.options["folder"]) / (HALF_MADE + snapshot.object_name)).write_bytes(b"half")
 
     def write(self, driver: Driver, volume: VolumeRef, offset: int, data: bytes) -> None:
         with path_of(driver, volume).open("r+b") as file:
