@@ -180,11 +180,9 @@ LOST_FOR_GOOD: dict[str, Callable[[str], Aimed]] = {
     for point in ("begin", "acted", "done")
 }
 
-REFUSALS = (
-    frozenset({"ledger-full-before", "ledger-full-after", "hang"})
-    | {name for name in NODE_FAULTS if name.startswith("driver-")}
-    | LOST_FOR_GOOD.keys()
-)
+REFUSALS = LOST_FOR_GOOD.keys() | {
+    name for name in NODE_FAULTS if name.startswith(("driver-", "hang", "ledger-full"))
+}
 """What makes a node refuse a request that it is to answer itself."""
 
 CANCEL = partial(faults.Act, act=faults.cancel)
@@ -271,7 +269,8 @@ def _interventions(
     yield "status-reset", RESET_STATUS, RESET
     if on_node:
         end = end_of(definition, step, turn, "gone-begin")
-        yield "node-forgotten", FORGET, DONE if definition.kind == "volume.delete" else end
+        gone = definition.kind in ("volume.delete", "attachment.disconnect")
+        yield "node-forgotten", FORGET, DONE if gone else end
 
 
 def _turn_around(case: Case, world: World, patch: pytest.MonkeyPatch) -> None:
