@@ -51,6 +51,17 @@ ERROR_DELETING = "error_deleting"
 ERROR_EXTENDING = "error_extending"
 """Could not be grown; the size is what it was."""
 
+MANAGING = "managing"
+"""A flow is taking it over from storage that was there before."""
+ERROR_MANAGING = "error_managing"
+"""Could not be taken over; what is on the storage is what it was."""
+UNMANAGING = "unmanaging"
+"""A flow is giving it up: it stays on the storage, and is ours no more."""
+ERROR_UNMANAGING = "error_unmanaging"
+"""Could not be given up yet; the flow goes on when its node answers."""
+RETYPING = "retyping"
+"""A flow is giving it another type."""
+
 AWAITING_TRANSFER = "awaiting-transfer"
 """Offered to another project."""
 
@@ -75,6 +86,20 @@ SETTABLE = (
 STANDINGS = (AVAILABLE, RESERVED, ATTACHING, IN_USE, DETACHING)
 """The statuses of a volume that say how it is attached, and nothing else."""
 
+SNAPSHOT_SETTABLE = (
+    "creating",
+    "available",
+    "deleting",
+    "error",
+    "error_deleting",
+    "updating",
+    "unmanaging",
+    "backing-up",
+    "restoring",
+    "deleted",
+)
+"""What an administrator may set a snapshot to (os-reset_status)."""
+
 ANY = "*"
 
 
@@ -94,7 +119,8 @@ TRANSITIONS: dict[str, Transition] = {
     # by resource and what is done to it
     "volume.delete": Transition(
         frozenset(
-            {AVAILABLE, ERROR, ERROR_DELETING, ERROR_EXTENDING, "error_restoring", "error_managing"}
+            {AVAILABLE, ERROR, ERROR_DELETING, ERROR_EXTENDING, "error_restoring", ERROR_MANAGING}
+            | {ERROR_UNMANAGING}
         ),
         DELETING,
     ),
@@ -105,9 +131,19 @@ TRANSITIONS: dict[str, Transition] = {
     "volume.disconnect": Transition(frozenset({*STANDINGS, ERROR, ERROR_EXTENDING}), ANY),
     "attachment.connect": Transition(frozenset({RESERVED, ATTACHING, ERROR_ATTACHING}), ATTACHING),
     "attachment.disconnect": Transition(frozenset({ANY}), DETACHING),
+    "volume.unmanage": Transition(
+        frozenset({AVAILABLE, ERROR, ERROR_EXTENDING, ERROR_MANAGING, ERROR_UNMANAGING}),
+        UNMANAGING,
+    ),
+    "volume.retype": Transition(frozenset({AVAILABLE, IN_USE}), RETYPING),
     "volume.transfer": Transition(frozenset({AVAILABLE}), AWAITING_TRANSFER),
     "volume.revert": Transition(frozenset({AVAILABLE}), REVERTING),
-    "snapshot.delete": Transition(frozenset({AVAILABLE, ERROR, ERROR_DELETING}), DELETING),
+    "snapshot.delete": Transition(
+        frozenset({AVAILABLE, ERROR, ERROR_DELETING, ERROR_MANAGING, ERROR_UNMANAGING}), DELETING
+    ),
+    "snapshot.unmanage": Transition(
+        frozenset({AVAILABLE, ERROR, ERROR_MANAGING, ERROR_UNMANAGING}), UNMANAGING
+    ),
     "snapshot.force_delete": Transition(frozenset({ANY}), DELETING),
 }
 

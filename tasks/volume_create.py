@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 
 from config.routing import SCHEDULER
-from db import capacity, holds, quota
+from db import capacity, holds, quota, volume_types
 from db.models import (
     Base,
     Node,
@@ -42,15 +42,15 @@ create_volume = FlowDefinition("volume.create", admission="quota_commit", retry_
 def extract(run: Run) -> Results:
     """Resolve what the request refers to, and hold its type and its source against deletion."""
     asked = run.flow.payload
+    origin = volume_source.find(run)
     if asked.get("image_ref"):
         raise Refused(400, "Invalid image: this installation has no image service configured.")
-    origin = volume_source.find(run)
     size = volume_source.size(asked.get("size_gib"), origin)
     zone = asked.get("availability_zone")
     if zone and not _zone_exists(run, zone):
         raise Refused(400, f"Availability zone '{zone}' is invalid: no storage node is in it.")
     inherited = origin.type_id if origin else None
-    volume_type = _find_type(run, asked.get("volume_type") or inherited)
+    volume_type = find_type(run, asked.get("volume_type") or inherited)
     if origin is not None:
         volume_source.refuse_other_backend(run, origin, volume_type)
         volume_source.refuse_other_zone(origin, zone)
@@ -245,16 +245,26 @@ def _order(run: Run, verb: str) -> NodeOrder:
     return NodeOrder(ctx["node"], op)
 
 
-def _find_type(run: Run, wanted: str | None) -> VolumeType:
-    """The type by id or name, else the default one; locked until the hold on it is in."""
-    wanted = wanted or run.settings.api.default_volume_type
-    found = run.tx.scalars(
-        select(VolumeType)
-        .where(or_(VolumeType.id == wanted, VolumeType.name == wanted))
-        .with_for_update(read=True)
-    ).first()
+def find_type(run: Run, wanted: str | None) -> VolumeType:
+    """The type by id or name, else the project's default or everybody's; locked until it is held.
+
+    Raises Refused for one that the project may not use, and for an encrypted one: a volume without
+    its key would be one in clear.
+    """
+    wanted = (
+        wanted
+        or volume_types.default_of(run.tx, run.flow.project_id)
+        or run.settings.api.default_volume_type
+    )
+    found = volume_types.named(run.tx, wanted, locked=True)
     if found is None or not (found.is_public or _may_use(run, found)):
         raise Refused(404, f"Volume type {wanted} could not be found.")
+    if volume_types.is_encrypted(run.tx, found.id):
+        raise Refused(
+            400,
+            f"Invalid volume type: {found.name} is encrypted, and this installation has no key "
+            "manager to keep the keys.",
+        )
     return found
 
 

@@ -40,6 +40,9 @@ def find(run: Run) -> Origin | None:
     nothing can be made from.
     """
     asked = run.flow.payload
+    named = [name for name in ("snapshot_id", "source_volid", "image_ref") if asked.get(name)]
+    if len(named) > 1:
+        raise Refused(400, f"Invalid input received: May specify only one of {', '.join(named)}.")
     if asked.get("snapshot_id"):
         return _from_snapshot(run, asked["snapshot_id"])
     if asked.get("source_volid"):
