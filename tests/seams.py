@@ -1,13 +1,15 @@
 """Where a process may die or fail in the middle of a task: calls of a function `at(point)`.
 
-The points, in their order. In a control task: begin, transaction, effect (before its line in the
-journal), commit (the line is written), committed, send, done. On a node: begin, fence, fenced,
+The points, in their order. In a control task: begin, transaction, work (where steps are cut),
+effect (before its line in the journal), commit (the line is written), committed, send, done. On a
+node: begin, fence, fenced,
 call and called (around the driver's, with the fake one), acted, recorded, done. After `done` Celery
 sends the next message. `begin` and `done` are for who runs the task.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import drivers.fake_faults
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from celery import Celery
     from sqlalchemy.orm import Session
 
+    from tasks.definition import Results, Run
+    from tasks.definition import Work as Do
     from tasks.dispatch import Outgoing
 
 At = Callable[[str], None]
@@ -76,6 +80,24 @@ def cut_control(at: At, put: Put) -> None:
         put(module, "writing", writing)
     put(journal, "write", write)
     put(dispatch, "send", send)
+
+
+def cut_steps(at: At, put: Put) -> None:
+    """Into every step of the flows themselves, before the tasks are made of them."""
+    from tasks.app import FLOWS
+
+    def announced(work: "Do") -> "Do":
+        @wraps(work)
+        def do(run: "Run") -> "Results":
+            at("work")
+            return work(run)
+
+        return do
+
+    for definition in FLOWS:
+        for step in definition.steps:
+            if step.do is not None:
+                put(step, "do", announced(step.do))
 
 
 def cut_node(at: At, put: Put) -> None:

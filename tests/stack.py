@@ -22,7 +22,7 @@ import requests
 from cli import broker
 from config.settings import load
 from db import upgrade
-from tests import rabbitmq
+from tests import rabbitmq, saboteur
 from tests.processes import Running, free_ports, wait_for
 
 TEST_BROKER = "BREEZEBLOCK_TEST_BROKER"
@@ -37,6 +37,8 @@ FAST = {
 }
 """Settings under which a loss is found in seconds."""
 
+TREE = Path(__file__).parents[1]
+Broker = Literal["redis", "rabbitmq"]
 MICROVERSION = {"OpenStack-API-Version": "volume 3.71"}
 _PREFIX = "BREEZEBLOCK_"
 _DATABASE = ("api", "control", "scheduler", "events")
@@ -45,7 +47,8 @@ _DATABASE = ("api", "control", "scheduler", "events")
 class Stack:
     """The service in `folder`; `backends` gives each node its settings as environment variables.
 
-    Without `database` it uses SQLite. `kind` is that of the broker. Nothing runs until `start`.
+    Without `database` it uses SQLite. `kind` is that of the broker. With `sabotage` the workers are
+    those of `tests.saboteur`, with the plan in that folder. Nothing runs until `start`.
     """
 
     def __init__(
@@ -54,9 +57,10 @@ class Stack:
         backends: Mapping[str, Mapping[str, str]],
         database: str | None = None,
         settings: Mapping[str, str] | None = None,
-        kind: Literal["redis", "rabbitmq"] = "redis",
+        kind: Broker = "redis",
+        sabotage: Path | None = None,
     ) -> None:
-        self.folder, self._backends = folder, backends
+        self.folder, self._backends, self._sabotage = folder, backends, sabotage
         self.port, self.broker_port, self.flower_port, *self._erlang_ports = free_ports(5)
         self._has_rabbitmq = kind == "rabbitmq"
         self.broker_url = f"redis://127.0.0.1:{self.broker_port}/0"
@@ -71,6 +75,11 @@ class Stack:
         self.core = (*before, "broker", "api", "control", "scheduler", "events", *backends, "beat")
         upgrade(load(environ=self._environment("control")))
 
+    @property
+    def nodes(self) -> Iterable[str]:
+        """The names of its storage nodes."""
+        return self._backends
+
     # -- processes -------------------------------------------------------------------------------
 
     def start(self, *names: str, **settings: str) -> None:
@@ -83,6 +92,8 @@ class Stack:
             env = {key: v for key, v in os.environ.items() if not key.startswith(_PREFIX)}
             env |= self._environment(name)
             env |= self.erlang if name == "broker" else {}
+            if self._sabotage is not None:
+                env |= {saboteur.VARIABLE: str(self._sabotage), "PYTHONPATH": str(TREE)}
             env |= {_PREFIX + key: value for key, value in settings.items()}
             self.running[name] = Running(self._command(name), self.log(name), env, cwd=self.folder)
             if name == "broker":
@@ -183,7 +194,9 @@ class Stack:
             **dict.fromkeys(("control", "scheduler", "events"), ("worker", role, "--name", name)),
             "node": ("worker", "node"),
         }.get(role, (role,))
-        return [sys.executable, "-P", "-m", "cli.main", *words]
+        sabotaged = self._sabotage is not None and words[0] == "worker"
+        module = "tests.saboteur" if sabotaged else "cli.main"
+        return [sys.executable, "-P", "-m", module, *words]
 
     def _environment(self, name: str) -> dict[str, str]:
         """What this part, and no other, is told."""

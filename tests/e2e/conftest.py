@@ -1,4 +1,4 @@
-"""Installations of real processes, on SQLite and on PostgreSQL.
+"""Installations of real processes, on either broker and either database.
 
 A `site` has real storage and is shared by tests that leave it as it was; a `lab` has storage that
 does what a test tells it to, and its parts are killed.
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
@@ -19,7 +19,7 @@ from drivers.folder import MARKER
 from tests import rabbitmq
 from tests.postgresql import Server
 from tests.processes import wait_for
-from tests.stack import Stack
+from tests.stack import Broker, Stack
 from tests.truth import Truth
 
 
@@ -29,6 +29,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker("slow")
+
+
+INSTALLATIONS = ("redis-sqlite", "rabbitmq-postgresql")
+"""Broker and database: what is shown with these is shown with each of the four."""
+
+
+def on(*installations: str) -> pytest.MarkDecorator:
+    """Have the tests of a lab run with other installations than those."""
+    return pytest.mark.parametrize("running_lab", installations, indirect=True, scope="package")
 
 
 @pytest.fixture
@@ -48,6 +57,15 @@ def new_database(kind: str, request: pytest.FixtureRequest, ending: ExitStack) -
         return None
     server: Server = request.getfixturevalue("postgresql_server")
     return ending.enter_context(server.database())
+
+
+def parts_of(request: pytest.FixtureRequest, ending: ExitStack) -> tuple[Broker, str | None]:
+    """Broker and database of the installation that is the parameter of a fixture."""
+    broker, _, kind = str(request.param).partition("-")
+    if broker != "rabbitmq":
+        return "redis", new_database(kind, request, ending)
+    rabbitmq.needed()
+    return "rabbitmq", new_database(kind, request, ending)
 
 
 # -- a site: two nodes with files -----------------------------------------------------------------
@@ -162,35 +180,39 @@ class Lab:
         return {name for name in self.truth.objects() if volume in name}
 
 
-def make_lab(folder: Path, database: str | None, kind: Literal["redis", "rabbitmq"]) -> Lab:
-    """A lab whose processes are not started yet; `kind` is that of the broker."""
-    backends = {
-        node: {
-            "BACKENDS__FAKE__DRIVER": "fake",
-            "BACKENDS__FAKE__TOTAL_GIB": str(GIB[node]),
-            "BACKENDS__FAKE__STATE_FILE": str(folder / f"{node}.objects"),
-            "BACKENDS__FAKE__FAULTS_FILE": str(folder / f"{node}.faults"),
-        }
-        for node in NODES
+def fake_backend(folder: Path, node: str, gib: int, name: str = "fake") -> dict[str, str]:
+    """The settings of a node whose storage does what it is told, and outlives it."""
+    options = {
+        "DRIVER": "fake",
+        "TOTAL_GIB": str(gib),
+        "STATE_FILE": str(folder / f"{node}.objects"),
+        "FAULTS_FILE": str(folder / f"{node}.faults"),
     }
-    stack = Stack(folder, backends, database, kind=kind)
-
-    def objects(node: str) -> dict[str, int]:
-        with closing(sqlite3.connect(folder / f"{node}.objects")) as connection:
-            return dict(connection.execute("SELECT name, size_gib FROM object").fetchall())
-
-    return Lab(stack, Truth(stack.database, NODES, objects))
+    return {f"BACKENDS__{name.upper()}__{key}": value for key, value in options.items()}
 
 
-@pytest.fixture(scope="package")
+def fake_objects(folder: Path, node: str) -> dict[str, int]:
+    """What such a node holds: sizes in GiB by name."""
+    with closing(sqlite3.connect(folder / f"{node}.objects")) as connection:
+        return dict(connection.execute("SELECT name, size_gib FROM object").fetchall())
+
+
+def make_lab(folder: Path, database: str | None, broker: Broker = "redis") -> Lab:
+    """A lab whose processes are not started yet."""
+    backends = {node: fake_backend(folder, node, GIB[node]) for node in NODES}
+    stack = Stack(folder, backends, database, kind=broker)
+    return Lab(stack, Truth(stack.database, NODES, lambda node: fake_objects(folder, node)))
+
+
+@pytest.fixture(scope="package", params=INSTALLATIONS)
 def running_lab(
-    database: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Lab]:
     with ExitStack() as ending:
-        url = new_database(database, request, ending)
-        lab = make_lab(tmp_path_factory.mktemp("lab"), url, "redis")
-        ending.callback(lab.stack.close)
+        broker, url = parts_of(request, ending)
+        lab = make_lab(tmp_path_factory.mktemp("lab"), url, broker)
         ending.callback(lab.truth.close)
+        ending.callback(lab.stack.close)
         lab.stack.start()
         yield lab
 
@@ -202,23 +224,3 @@ def lab(running_lab: Lab) -> Iterator[Lab]:
     running_lab.stack.heal()
     yield running_lab
     running_lab.release()
-
-
-@pytest.fixture(scope="package")
-def running_rabbit_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    rabbitmq.needed()
-    with ExitStack() as ending:
-        lab = make_lab(tmp_path_factory.mktemp("rabbit-lab"), None, "rabbitmq")
-        ending.callback(lab.stack.close)
-        ending.callback(lab.truth.close)
-        lab.stack.start()
-        yield lab
-
-
-@pytest.fixture
-def rabbit_lab(running_rabbit_lab: Lab) -> Iterator[Lab]:
-    """As `lab`, with RabbitMQ."""
-    running_rabbit_lab.release()
-    running_rabbit_lab.stack.heal()
-    yield running_rabbit_lab
-    running_rabbit_lab.release()

@@ -6,6 +6,7 @@ import pytest
 import requests
 
 from tests.e2e.conftest import Lab
+from tests.e2e.messages import empty
 from tests.processes import wait_for
 
 
@@ -98,6 +99,6 @@ def test_a_request_that_the_api_did_not_live_to_cancel(lab: Lab, project: str) -
         stack.kill("api")
         with pytest.raises(requests.ConnectionError):
             first.result()
-    stack.redis.flushall()
+    empty(stack)
     stack.heal()
     lab.truth.settled()

@@ -17,7 +17,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lab, Ser
     with ExitStack() as ending:
         server = ending.enter_context(private_server())
         url = ending.enter_context(server.database())
-        lab = make_lab(tmp_path_factory.mktemp("database-lab"), url, "redis")
+        lab = make_lab(tmp_path_factory.mktemp("database-lab"), url)
         ending.callback(lab.truth.close)
         ending.callback(lab.stack.close)
         lab.stack.start()

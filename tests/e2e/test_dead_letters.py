@@ -10,7 +10,8 @@ from config.celery import make_app
 from config.routing import CONTROL, DEAD, EVENTS, SCHEDULER
 from config.settings import load
 from tests import rabbitmq
-from tests.e2e.conftest import Lab
+from tests.e2e.conftest import Lab, on
+from tests.e2e.messages import next_about
 from tests.processes import wait_for
 
 FUTURE = {
@@ -24,54 +25,46 @@ FUTURE = {
 NODE = "node.node1"
 
 
-def test_every_worker_keeps_what_it_cannot_work_on(lab: Lab, project: str) -> None:
-    keeps_everything(lab, project)
-
-
-def test_on_rabbitmq_every_worker_keeps_what_it_cannot_work_on(
-    rabbit_lab: Lab, project: str
-) -> None:
-    keeps_everything(rabbit_lab, project)
-
-
-def test_what_rabbitmq_gives_up_is_kept_and_can_be_replayed(rabbit_lab: Lab) -> None:
-    stack = rabbit_lab.stack
-    drop_all(rabbit_lab)
+@on("rabbitmq-postgresql")
+def test_what_rabbitmq_gives_up_is_kept_and_can_be_replayed(lab: Lab) -> None:
+    stack = lab.stack
+    drop_all(lab)
     stack.kill("node1")
     sent = {"v": 1, "tick": 7, "flow": "given up"}
-    app_on(rabbit_lab).send_task("volume.create.destroy", args=[sent], queue=NODE, chain=[])
+    app_on(lab).send_task("volume.create.destroy", args=[sent], queue=NODE, chain=[])
     with rabbitmq.channel(stack.broker_url) as at:
-        message = wait_for(lambda: next_about(at, "given up"))
+        message = wait_for(lambda: next_about(at, NODE, "given up"))
         at.basic_reject(message.delivery_tag, requeue=False)
-        (letter,) = wait_for(lambda: letters(rabbit_lab), doing="a dead letter")
+        (letter,) = wait_for(lambda: letters(lab), doing="a dead letter")
         assert (letter["task"], letter["queue"]) == ("volume.create.destroy", NODE)
         assert letter["reason"] == "rejected by a worker"
         assert rabbitmq.waiting(stack.broker_url, DEAD) == 0
         replayed = stack.call("POST", f"/dead-letters/{letter['id']}/action", {"replay": {}})
         assert replayed.status_code == 202, replayed.text
-        again = wait_for(lambda: next_about(at, "given up"), doing="the message")
+        again = wait_for(lambda: next_about(at, NODE, "given up"), doing="the message")
         assert json.loads(again.body)[0] == [sent]
-    assert letters(rabbit_lab) == []
+    assert letters(lab) == []
 
 
-def test_a_message_with_which_workers_die_again_and_again_is_given_up(rabbit_lab: Lab) -> None:
-    stack = rabbit_lab.stack
-    drop_all(rabbit_lab)
+@on("rabbitmq-postgresql")
+def test_a_message_with_which_workers_die_again_and_again_is_given_up(lab: Lab) -> None:
+    stack = lab.stack
+    drop_all(lab)
     stack.kill("node1")
-    app_on(rabbit_lab).send_task("volume.create.destroy", args=["poison"], queue=NODE)
+    app_on(lab).send_task("volume.create.destroy", args=["poison"], queue=NODE)
     times = 0
     with rabbitmq.channel(stack.broker_url) as at:
-        while not letters(rabbit_lab):
-            if (message := next_about(at, "poison")) is not None:
+        while not letters(lab):
+            if (message := next_about(at, NODE, "poison")) is not None:
                 times += 1
                 at.basic_reject(message.delivery_tag, requeue=True)
     assert times == MOST_DELIVERIES + 1
-    (letter,) = letters(rabbit_lab)
+    (letter,) = letters(lab)
     assert letter["reason"].startswith(f"delivered {MOST_DELIVERIES} times")
-    drop_all(rabbit_lab)
+    drop_all(lab)
 
 
-def keeps_everything(lab: Lab, project: str) -> None:
+def test_every_worker_keeps_what_it_cannot_work_on(lab: Lab, project: str) -> None:
     drop_all(lab)
     app = app_on(lab)
     for queue in (CONTROL, SCHEDULER, EVENTS, NODE):
@@ -137,12 +130,3 @@ def letters(lab: Lab) -> list[dict[str, Any]]:
 def drop_all(lab: Lab) -> None:
     for letter in letters(lab):
         assert lab.stack.call("DELETE", f"/dead-letters/{letter['id']}").status_code == 204
-
-
-def next_about(at: Any, words: str) -> Any:
-    """The next message in the node's queue with these words; others, such as pings, are lost."""
-    while (message := at.basic_get(NODE)) is not None:
-        if words in str(message.body):
-            return message
-        at.basic_ack(message.delivery_tag)
-    return None

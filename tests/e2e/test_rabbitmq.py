@@ -8,14 +8,15 @@ import requests
 from celery import Celery
 
 from config.celery import make_app
-from config.routing import CONTROL, DEAD, EVENTS, SCHEDULER, SWEEP, node_queue
+from config.routing import DEAD, SWEEP
 from config.settings import load
 from tests import rabbitmq
-from tests.e2e.conftest import NODES, Lab
+from tests.e2e.conftest import NODES, Lab, on
+from tests.e2e.messages import empty, queues_of
 from tests.processes import wait_for
 from tests.stack import FLOWER_LOGIN
 
-OURS = (CONTROL, SCHEDULER, EVENTS, SWEEP, *map(node_queue, NODES))
+pytestmark = on("rabbitmq-postgresql")
 
 
 def app_on(lab: Lab) -> Celery:
@@ -23,8 +24,8 @@ def app_on(lab: Lab) -> Celery:
     return make_app("tests", load(environ={"BREEZEBLOCK_BROKER__URL": lab.stack.broker_url}))
 
 
-def test_a_volume_is_created_extended_and_deleted(rabbit_lab: Lab, project: str) -> None:
-    stack = rabbit_lab.stack
+def test_a_volume_is_created_extended_and_deleted(lab: Lab, project: str) -> None:
+    stack = lab.stack
     volume = stack.create(project)
     stack.wait_for_status(volume, "available", project)
     asked = {"os-extend": {"new_size": 3}}
@@ -33,75 +34,75 @@ def test_a_volume_is_created_extended_and_deleted(rabbit_lab: Lab, project: str)
     shown = stack.volume(volume, project)
     assert shown is not None
     assert shown["size"] == 3
-    assert rabbit_lab.holds(volume) == {f"node1/volume-{volume}"}
+    assert lab.holds(volume) == {f"node1/volume-{volume}"}
     assert stack.call("DELETE", f"/volumes/{volume}", project=project).status_code == 202
     stack.wait_for_status(volume, "gone", project)
-    rabbit_lab.truth.settled()
-    assert rabbit_lab.holds(volume) == set()
+    lab.truth.settled()
+    assert lab.holds(volume) == set()
 
 
-def test_its_queues_are_replicated_and_give_up_into_the_dead_letters(rabbit_lab: Lab) -> None:
-    queues = rabbitmq.queues(rabbit_lab.stack.erlang)
-    assert {*OURS, DEAD} <= queues.keys()
-    for name in (*OURS, DEAD):
+def test_its_queues_are_replicated_and_give_up_into_the_dead_letters(lab: Lab) -> None:
+    queues, ours = rabbitmq.queues(lab.stack.erlang), queues_of(lab.stack)
+    assert {*ours, DEAD} <= queues.keys()
+    for name in (*ours, DEAD):
         assert (queues[name]["type"], queues[name]["durable"]) == ("quorum", True), name
     given_up = {"x-dead-letter-routing-key": DEAD, "x-dead-letter-strategy": "at-least-once"}
-    for name in set(OURS) - {SWEEP}:
+    for name in set(ours) - {SWEEP}:
         arguments = {key: value for key, _, value in queues[name]["arguments"]}
         assert given_up.items() <= arguments.items(), name
     # What is neither: broadcasts, which RabbitMQ 4 takes only if they are exclusive.
-    for name in queues.keys() - {*OURS, DEAD}:
+    for name in queues.keys() - {*ours, DEAD}:
         assert (queues[name]["durable"], queues[name]["exclusive"]) == (False, True), name
 
 
-def test_workers_answer_to_remote_control(rabbit_lab: Lab) -> None:
-    answers = app_on(rabbit_lab).control.ping(timeout=10, limit=len(NODES) + 3)
+def test_workers_answer_to_remote_control(lab: Lab) -> None:
+    answers = app_on(lab).control.ping(timeout=10, limit=len(NODES) + 3)
     names = {name.partition("@")[0] for answer in answers for name in answer}
     assert names == {"control", "scheduler", "events", *NODES}
 
 
-def test_the_broker_is_killed_while_a_node_makes_a_volume(rabbit_lab: Lab, project: str) -> None:
-    volume, node = rabbit_lab.create_that_hangs(project)
-    rabbit_lab.stack.kill("broker")
-    rabbit_lab.release()
-    rabbit_lab.stack.start("broker")
+def test_the_broker_is_killed_while_a_node_makes_a_volume(lab: Lab, project: str) -> None:
+    volume, node = lab.create_that_hangs(project)
+    lab.stack.kill("broker")
+    lab.release()
+    lab.stack.start("broker")
     back = time.monotonic()
-    rabbit_lab.stack.wait_for_status(volume, "available", project)
-    another = rabbit_lab.stack.create(project)
-    rabbit_lab.stack.wait_for_status(another, "available", project)
+    lab.stack.wait_for_status(volume, "available", project)
+    another = lab.stack.create(project)
+    lab.stack.wait_for_status(another, "available", project)
     assert time.monotonic() - back < 15
-    rabbit_lab.truth.settled()
-    assert rabbit_lab.holds(volume) == {f"{node}/volume-{volume}"}
+    lab.truth.settled()
+    assert lab.holds(volume) == {f"{node}/volume-{volume}"}
 
 
-def test_the_broker_is_replaced_by_an_empty_one(rabbit_lab: Lab, project: str) -> None:
-    volume, node = rabbit_lab.create_that_hangs(project)
-    rabbit_lab.stack.kill("broker")
-    shutil.rmtree(rabbit_lab.stack.folder / "rabbitmq")
-    rabbit_lab.release()
-    rabbit_lab.stack.start("broker")
+def test_the_broker_is_replaced_by_an_empty_one(lab: Lab, project: str) -> None:
+    volume, node = lab.create_that_hangs(project)
+    lab.stack.kill("broker")
+    shutil.rmtree(lab.stack.folder / "rabbitmq")
+    lab.release()
+    lab.stack.start("broker")
     back = time.monotonic()
-    rabbit_lab.stack.wait_for_status(volume, "available", project)
+    lab.stack.wait_for_status(volume, "available", project)
     assert time.monotonic() - back < 15
-    rabbit_lab.truth.settled()
-    assert rabbit_lab.holds(volume) == {f"{node}/volume-{volume}"}
+    lab.truth.settled()
+    assert lab.holds(volume) == {f"{node}/volume-{volume}"}
 
 
-def test_the_queues_are_deleted_while_they_are_consumed(rabbit_lab: Lab, project: str) -> None:
-    volume, node = rabbit_lab.create_that_hangs(project)
-    rabbitmq.delete_queues(rabbit_lab.stack.broker_url, *OURS, DEAD)
+def test_the_queues_are_deleted_while_they_are_consumed(lab: Lab, project: str) -> None:
+    volume, node = lab.create_that_hangs(project)
+    empty(lab.stack)
     since = time.monotonic()
-    rabbit_lab.release()
-    rabbit_lab.stack.wait_for_status(volume, "available", project)
-    another = rabbit_lab.stack.create(project)
-    rabbit_lab.stack.wait_for_status(another, "available", project)
+    lab.release()
+    lab.stack.wait_for_status(volume, "available", project)
+    another = lab.stack.create(project)
+    lab.stack.wait_for_status(another, "available", project)
     assert time.monotonic() - since < 15
-    rabbit_lab.truth.settled()
-    assert rabbit_lab.holds(volume) == {f"{node}/volume-{volume}"}
+    lab.truth.settled()
+    assert lab.holds(volume) == {f"{node}/volume-{volume}"}
 
 
-def test_a_message_that_comes_twice_has_one_effect(rabbit_lab: Lab, project: str) -> None:
-    stack = rabbit_lab.stack
+def test_a_message_that_comes_twice_has_one_effect(lab: Lab, project: str) -> None:
+    stack = lab.stack
     stack.kill("node1")
     volume = stack.create(project)
     with rabbitmq.channel(stack.broker_url) as at:
@@ -111,12 +112,12 @@ def test_a_message_that_comes_twice_has_one_effect(rabbit_lab: Lab, project: str
         at.basic_ack(message.delivery_tag)
     stack.start("node1")
     stack.wait_for_status(volume, "available", project)
-    rabbit_lab.truth.settled()
-    assert rabbit_lab.holds(volume) == {f"node1/volume-{volume}"}
+    lab.truth.settled()
+    assert lab.holds(volume) == {f"node1/volume-{volume}"}
 
 
-def test_flower_shows_the_workers_and_their_tasks(rabbit_lab: Lab, project: str) -> None:
-    stack = rabbit_lab.stack
+def test_flower_shows_the_workers_and_their_tasks(lab: Lab, project: str) -> None:
+    stack = lab.stack
     stack.start("flower")
     flower = f"http://127.0.0.1:{stack.flower_port}"
 

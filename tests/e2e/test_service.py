@@ -14,7 +14,7 @@ from celery import Celery
 from config.celery import celery_config
 from config.settings import load
 from tests.e2e.conftest import Lab, Site
-from tests.e2e.messages import bodies
+from tests.e2e.messages import bodies, empty
 from tests.e2e.test_volumes import STEPS
 from tests.processes import free_ports, wait_for
 from tests.stack import FLOWER_LOGIN, MICROVERSION, Stack
@@ -38,9 +38,9 @@ def test_a_nodes_task_runs_nowhere_else(lab: Lab, project: str) -> None:
     }
     app.send_task("volume.create.create", args=[message])
     time.sleep(2)
-    assert any(volume in body for body in bodies(lab.stack.redis, "node.node1"))
+    assert any(volume in body for body in bodies(lab.stack, "node.node1"))
     assert lab.truth.objects() == before
-    lab.stack.redis.delete("node.node1")
+    empty(lab.stack)
 
 
 def test_every_volume_is_where_its_row_says(site: Site, project: str) -> None:

@@ -11,10 +11,9 @@ from drivers.fake_faults import write_faults
 from drivers.folder import MARKER
 from tests import rabbitmq
 from tests.postgresql import Server, private_server
-from tests.stack import Stack
+from tests.stack import Broker, Stack
 from tests.truth import Truth
 
-Broker = Literal["redis", "rabbitmq"]
 DriverName = Literal["fake", "file"]
 
 NODES = {"node1": 60, "node2": 50, "node3": 40}

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.storm.site import Broker, DriverName, running_site
+from tests.stack import Broker
+from tests.storm.site import DriverName, running_site
 from tests.storm.storm import storm
 from tests.storm.weather import Kills
 
