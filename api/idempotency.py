@@ -6,9 +6,10 @@ No answer of the 5xx kind is kept, and none that a view marks as holding a secre
 
 The key goes in with the effect, in one transaction: that which makes the flow, or for a request
 without one its first that changes anything. So there is no key without an effect, nor two effects
-for a key, wherever the API dies. The answer is kept behind it. If the API dies between the two, the
-flow tells what became of the request. Without a flow nothing does: then it is answered with 409
-until the key expires, since to carry it out once more would be worse than not to say how it ended.
+for a key, wherever the API dies. The answer is kept behind it. If the API dies between the two, or
+the answer is secret, the flow tells what became of the request. Without a flow nothing does: then
+it is answered with 409 until the key expires, since to carry it out once more would be worse than
+not to say how it ended.
 """
 
 import hashlib
@@ -33,7 +34,7 @@ log = structlog.get_logger(__name__)
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 LONGEST_KEY = 255
-IN_FLIGHT = f"A request with this {HEADER} is in flight, or its answer was lost."
+IN_FLIGHT = f"A request with this {HEADER} is in flight, or its answer was not kept."
 
 
 class KeyTakenError(Exception):
@@ -91,12 +92,10 @@ def _earlier(key: str) -> Response | None:
     elif flow is None or (not flow.admitted and flow.state in UNFINISHED):
         raise ApiError(409, IN_FLIGHT)
     else:
-        answer = answers.answer(flow)
+        answer = answers.answer(flow)  # not kept: it may hold a secret
         if answer.status_code >= 500:  # the flow was undone: nothing stands against a new one
             _forget(row)
             return None
-        with writing() as tx:
-            tx.execute(update(IdempotencyKey).where(*_is(row)).values(_kept(answer)))
     answer.headers[REPLAYED] = "true"
     return answer
 
@@ -132,7 +131,9 @@ def _keep_answer(response: Response) -> Response:
 def _settle(tx: Session, response: Response) -> None:
     """Keep the answer with its key, or free the key of a request that had no effect."""
     mine = _mine()
-    if response.status_code == 503 or g.get("answer_is_secret"):
+    if g.get("answer_is_secret"):
+        return
+    if response.status_code == 503:
         tx.execute(delete(IdempotencyKey).where(*mine))
     elif response.status_code >= 500:
         # It may say nothing of the flow, which may be admitted: a second one must not be made.

@@ -1,16 +1,16 @@
 """Idempotency-Key, and what a request is told, where the database goes away in the middle of it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from flask import Flask, Response
+from flask import Flask, Response, g
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
-from api import idempotency
+from api import idempotency, volumes
 from api.app import create_app
 from config.settings import load
 from db import db
@@ -94,6 +94,11 @@ def count(app: Flask, model: type = Flow) -> int:
         return tx.scalar(select(func.count()).select_from(model)) or 0
 
 
+def answers_kept(app: Flask) -> list[str | None]:
+    with app.app_context(), reading() as tx:
+        return [body for body in tx.scalars(select(IdempotencyKey.body)) if body is not None]
+
+
 def post(caller: Caller, body: dict[str, Any] = CREATE, path: str = "/volumes") -> TestResponse:
     return caller.post(path, json=body, headers=KEY)
 
@@ -137,6 +142,7 @@ def test_a_create_whose_answer_was_lost_is_answered_as_it_was(
     assert without_times(again) == without_times(first)
     assert again.headers["Idempotency-Replayed"] == "true"
     assert once_more.json == again.json
+    assert not answers_kept(served)
     assert count(served) == 1
 
 
@@ -263,8 +269,29 @@ def test_what_makes_no_flow_and_lost_its_answer_is_not_done_again(
     with served.app_context(), writing() as tx:
         tx.execute(delete(VolumeType).where(VolumeType.name == "gold"))
 
-    assert "was lost" in fault(post(caller, TYPE, "/types"), 409, "conflictingRequest")
+    assert "was not kept" in fault(post(caller, TYPE, "/types"), 409, "conflictingRequest")
     assert count(served, VolumeType) == 1
+
+
+@pytest.mark.usefixtures("control")
+def test_a_secret_is_not_kept_but_told_again(
+    served: Flask, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(volumes, "made", secretly(volumes.made))
+        first = post(caller)
+    assert not answers_kept(served)
+
+    assert without_times(post(caller)) == without_times(first)
+    assert count(served) == 1
+
+
+def secretly(view: Callable[[str], dict[str, Any]]) -> Callable[[str], dict[str, Any]]:
+    def told(identifier: str) -> dict[str, Any]:
+        g.answer_is_secret = True
+        return view(identifier)
+
+    return told
 
 
 def test_a_refusal_is_kept(served: Flask, caller: Caller) -> None:
