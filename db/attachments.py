@@ -103,7 +103,7 @@ def reserve(
     which is how it moves from host to host. Raises InvalidStatus.
     """
     allowed = frozenset({AVAILABLE, IN_USE} if volume.multiattach else {AVAILABLE})
-    if volume.status in allowed and volume.flow_id is None:
+    if volume.status in allowed:
         volume.status = RESERVED
     elif volume.status not in STANDINGS or not _has_instance(tx, volume, instance_id):
         raise InvalidStatus(volume.id, "attachment", volume.status, allowed)

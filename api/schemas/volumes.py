@@ -7,7 +7,6 @@ from marshmallow import EXCLUDE, ValidationError, fields, pre_load, validate, va
 from api.blueprint import Body, Document
 from api.microversion import at_least
 from api.schemas.fields import Description, Identifier, Name, Size, Truth, pairs, without_control
-from db.transitions import SETTABLE
 
 _SHORT = validate.Length(max=255, error="It has at most 255 characters.")
 
@@ -88,46 +87,6 @@ class VolumeUpdate(Body):
     """The body of an update."""
 
     volume = fields.Nested(VolumeChange, required=True)
-
-
-class Extend(Body):
-    """The new size in GiB."""
-
-    new_size = Size(required=True)
-
-
-class ResetStatus(Body):
-    """What to write over. No volume is attached or migrates, so those two have one value each."""
-
-    status = fields.String(validate=validate.OneOf(SETTABLE))
-    attach_status = fields.String(validate=validate.OneOf(["detached"]))
-    migration_status = fields.String(validate=validate.OneOf(["none"]))
-
-    @validates_schema
-    def _says_something(self, data: dict[str, Any], **_options: Any) -> None:
-        if not data:
-            raise ValidationError("Must specify 'status', 'attach_status' or 'migration_status'.")
-
-
-class SetBootable(Body):
-    """Whether a server may boot from the volume."""
-
-    bootable = Truth(required=True)
-
-
-class VolumeAction(Body):
-    """The body of an action: its name with its arguments, and nothing else."""
-
-    extend = fields.Nested(Extend, data_key="os-extend")
-    reset_status = fields.Nested(ResetStatus, data_key="os-reset_status")
-    force_delete = fields.Raw(data_key="os-force_delete", allow_none=True)
-    set_bootable = fields.Nested(SetBootable, data_key="os-set_bootable")
-
-    @validates_schema
-    def _is_one(self, data: dict[str, Any], **_options: Any) -> None:
-        if len(data) != 1:
-            names = ", ".join(field.data_key or "" for field in self.fields.values())
-            raise ValidationError(f"Exactly one action is accepted, of {names}.")
 
 
 class Metadata(Body):
