@@ -2,11 +2,10 @@
 
 import errno
 import os
-import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +23,6 @@ from tests.drivers.contract import volume_in
 from tests.drivers.test_file import file_backend, names_in, needs_qemu, path_of
 
 MIB = 2**20
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Iterator[Path]:
-    """A real file system of 64 MiB, of its own."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)]
-    may = os.geteuid() == 0 and shutil.which("mount") is not None
-    if not may or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("needs the right to mount a tmpfs (root)")
-    yield folder
-    while os.path.ismount(folder):
-        subprocess.run(["umount", "-l", folder], check=True)
 
 
 @pytest.mark.parametrize("format_", ["raw", "qcow2"])
