@@ -62,6 +62,7 @@ class FileManages(Driver, Manages):
         if reason is not None:
             raise InvalidReference(f"{name}: {reason}")
         with self._existing(folder, name, os.O_RDWR) as file:
+            self._image.allot(file)
             target = -(-size // GIB) * GIB
             if size < target:
                 self._grow(file, name, target)
