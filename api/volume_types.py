@@ -1,6 +1,7 @@
 """Volume types: /types."""
 
 import ast
+from collections.abc import Iterable
 from typing import Any
 
 from flask import Response, request
@@ -13,7 +14,8 @@ from api.blueprint import Blueprint
 from api.context import RequestContext, current, settings
 from api.errors import ApiError
 from api.microversion import at_least
-from api.policy import authorize
+from api.paging import AnySelect
+from api.policy import allowed, authorize
 from api.query import parse_flag
 from api.schemas.volume_types import (
     NewTypeBody,
@@ -21,8 +23,17 @@ from api.schemas.volume_types import (
     VolumeTypeAnswer,
     VolumeTypesAnswer,
 )
-from db import quota_limits
-from db.models import DEFAULT_TYPE_NAME, Hold, Volume, VolumeType, VolumeTypeAccess
+from db import quota_limits, volume_types
+from db.models import (
+    DEFAULT_TYPE_NAME,
+    DefaultVolumeType,
+    GroupVolumeType,
+    Hold,
+    Snapshot,
+    Volume,
+    VolumeType,
+    VolumeTypeAccess,
+)
 from db.transactions import reading, writing
 
 blp = Blueprint("volume_types", __name__, description="Volume types")
@@ -39,25 +50,42 @@ SORTABLE = {
 }
 
 
-def document(volume_type: VolumeType, context: RequestContext) -> dict[str, Any]:
+def documents(volume_types: Iterable[VolumeType]) -> list[dict[str, Any]]:
+    """Types as this user sees them."""
+    sees_specs = allowed("volume_extension:access_types_extra_specs")
+    sees_qos = allowed("volume_extension:access_types_qos_specs_id")
+    all_specs = sees_every_spec()
+    result = []
+    for one in volume_types:
+        shown = {
+            "id": one.id,
+            "name": one.name,
+            "is_public": one.is_public,
+            "os-volume-type-access:is_public": one.is_public,
+            "description": one.description,
+        }
+        if sees_specs:
+            shown["extra_specs"] = visible_specs(one, all_specs)
+        if sees_qos:
+            shown["qos_specs_id"] = one.qos_specs_id
+        result.append(shown)
+    return result
+
+
+def document(volume_type: VolumeType) -> dict[str, Any]:
     """A type as this user sees it."""
-    shown = {
-        "id": volume_type.id,
-        "name": volume_type.name,
-        "is_public": volume_type.is_public,
-        "os-volume-type-access:is_public": volume_type.is_public,
-        "description": volume_type.description,
-        "extra_specs": visible_specs(volume_type, context),
-    }
-    if context.is_admin:
-        shown["qos_specs_id"] = None
-    return shown
+    return documents([volume_type])[0]
 
 
-def visible_specs(volume_type: VolumeType, context: RequestContext) -> dict[str, str]:
-    """The extra specs that this user sees."""
+def sees_every_spec() -> bool:
+    """Whether this user sees more than `USER_VISIBLE_SPECS`."""
+    return allowed("volume_extension:types_extra_specs:read_sensitive")
+
+
+def visible_specs(volume_type: VolumeType, every: bool) -> dict[str, str]:
+    """The extra specs that a user sees, who sees all or only those for users."""
     specs = volume_type.extra_specs
-    if context.is_admin:
+    if every:
         return dict(specs)
     return {key: specs[key] for key in USER_VISIBLE_SPECS if key in specs}
 
@@ -87,11 +115,20 @@ def find(
 
 
 def in_use(tx: Session, type_id: str) -> bool:
-    """Whether a volume is of this type, or is charged for it."""
-    used = select(Volume.id).where(
-        or_(Volume.volume_type_id == type_id, Volume.charged_type_id == type_id)
+    """Whether a volume or snapshot is of this type or charged for it, or a flow refers to it.
+
+    With the type's row locked for update it stays so: who makes one locks that row, too.
+    """
+    users: tuple[AnySelect, ...] = (
+        *(
+            select(model.id).where(
+                or_(model.volume_type_id == type_id, model.charged_type_id == type_id)
+            )
+            for model in (Volume, Snapshot)
+        ),
+        select(Hold.flow_id).where(Hold.resource_id == type_id),
     )
-    return tx.scalars(used.limit(1)).first() is not None
+    return any(tx.scalars(query.limit(1)).first() is not None for query in users)
 
 
 @blp.get("/types")
@@ -106,7 +143,7 @@ def list_types() -> dict[str, Any]:
         marker = find(tx, page.marker, context) if page.marker else None
         query = paging.paged(query, page, SORTABLE, ("created_at", "id"), marker)
         found = tx.scalars(query).all()
-    answer: dict[str, Any] = {"volume_types": [document(one, context) for one in found]}
+    answer: dict[str, Any] = {"volume_types": documents(found)}
     if page.is_full(len(found)):
         answer["volume_type_links"] = links.next_page("types", found[-1].id)
     return answer
@@ -115,8 +152,11 @@ def list_types() -> dict[str, Any]:
 def _filters(context: RequestContext) -> list[ColumnElement[bool]]:
     conditions = [_public_filter(context)]
     if at_least(52):
-        if "name" in request.args:
-            conditions.append(VolumeType.name == request.args["name"])
+        conditions += [
+            column == request.args[column.key]
+            for column in (VolumeType.name, VolumeType.description)
+            if column.key in request.args
+        ]
         if "extra_specs" in request.args and context.is_admin:
             conditions += [
                 VolumeType.extra_specs[key].as_string() == value
@@ -155,12 +195,13 @@ def _specs_filter(text: str) -> dict[str, str]:
 def show_default() -> dict[str, Any]:
     """Show the type of a volume that names none."""
     authorize("volume_extension:type_get")
-    name = settings().api.default_volume_type
     with reading() as tx:
-        found = tx.scalars(select(VolumeType).where(VolumeType.name == name)).first()
+        wanted = volume_types.default_of(tx, current().project_id)
+        wanted = wanted or settings().api.default_volume_type
+        found = volume_types.named(tx, wanted)
     if found is None:
         raise ApiError(404, "Default volume type can not be found.")
-    return {"volume_type": document(found, current())}
+    return {"volume_type": document(found)}
 
 
 @blp.get("/types/<type_id>")
@@ -169,7 +210,7 @@ def show_type(type_id: str) -> dict[str, Any]:
     """Show one type."""
     authorize("volume_extension:type_get")
     with reading() as tx:
-        return {"volume_type": document(find(tx, type_id, current()), current())}
+        return {"volume_type": document(find(tx, type_id, current()))}
 
 
 @blp.post("/types")
@@ -186,7 +227,7 @@ def create_type(body: dict[str, Any]) -> dict[str, Any]:
         extra_specs=given["extra_specs"],
     )
     _save(volume_type)
-    return {"volume_type": document(volume_type, current())}
+    return {"volume_type": document(volume_type)}
 
 
 @blp.put("/types/<type_id>")
@@ -199,7 +240,7 @@ def update_type(body: dict[str, Any], type_id: str) -> dict[str, Any]:
     changes = {key: value for key, value in given.items() if value is not None}
     if not changes:
         raise ApiError(400, "Specify the volume type's name, description or is_public.")
-    return {"volume_type": document(_change(type_id, changes), current())}
+    return {"volume_type": document(_change(type_id, changes))}
 
 
 def _change(type_id: str, changes: dict[str, Any]) -> VolumeType:
@@ -244,9 +285,22 @@ def delete_type(type_id: str) -> Response:
             raise ApiError(
                 400, f"The volume type {found.name} is a default volume type: it cannot be deleted."
             )
-        held = tx.scalars(select(Hold).where(Hold.resource_id == type_id).limit(1)).first()
-        if held is not None or in_use(tx, type_id):
+        _refuse_a_projects_default(tx, found)
+        of_group = select(GroupVolumeType.group_id).where(GroupVolumeType.volume_type_id == type_id)
+        if in_use(tx, type_id) or tx.scalar(of_group.limit(1)) is not None:
             raise ApiError(400, "Target volume type is still in use.")
         quota_limits.drop_type(tx, type_id)
         tx.delete(found)
     return Response(status=202)
+
+
+def _refuse_a_projects_default(tx: Session, volume_type: VolumeType) -> None:
+    of_project = select(DefaultVolumeType.project_id).where(
+        DefaultVolumeType.volume_type_id == volume_type.id
+    )
+    if tx.scalar(of_project.limit(1)) is not None:
+        raise ApiError(
+            400,
+            f"The volume type {volume_type.name} is the default volume type of a project: it "
+            "cannot be deleted.",
+        )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from marshmallow import fields, pre_load, validate
+from marshmallow import ValidationError, fields, pre_load, validate
 
 from api.blueprint import Body, Document
 from api.schemas.fields import Description, Name, Truth, pairs
@@ -55,6 +55,51 @@ class TypeAction(Body):
     remove = fields.Nested(ProjectAccess, data_key="removeProjectAccess")
 
 
+class KeySize(fields.Field[int]):
+    """Bits, as an integer or as digits in a string."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"metadata": {"type": ["integer", "string", "null"]}, **options})
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_options: Any) -> int:
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
+            value = int(value)
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**31:
+            raise ValidationError("It must be an integer from 0 on (bits), or null.")
+        return value
+
+
+LOCATION = validate.OneOf(("front-end", "back-end"), error="It must be front-end or back-end.")
+
+
+class EncryptionChange(Body):
+    provider = Name(validate=FILLED)
+    cipher = Name(allow_none=True)
+    key_size = KeySize(allow_none=True)
+    control_location = fields.String(validate=LOCATION)
+
+
+class EncryptionChangeBody(Body):
+    encryption = fields.Nested(EncryptionChange, required=True)
+
+
+class NewEncryption(EncryptionChange):
+    provider = Name(required=True, validate=FILLED)
+    control_location = fields.String(required=True, validate=LOCATION)
+
+
+class EncryptionBody(Body):
+    encryption = fields.Nested(NewEncryption, required=True)
+
+
+class DefaultType(Body):
+    volume_type = Name(required=True, validate=FILLED)
+
+
+class DefaultTypeBody(Body):
+    default_type = fields.Nested(DefaultType, required=True)
+
+
 class VolumeTypeDocument(Document):
     id = fields.UUID()
     name = fields.String()
@@ -88,3 +133,39 @@ class TypeAccessDocument(Document):
 
 class TypeAccessAnswer(Document):
     volume_type_access = fields.List(fields.Nested(TypeAccessDocument))
+
+
+class EncryptionDocument(Document):
+    """Empty for a type whose volumes are not encrypted."""
+
+    volume_type_id = fields.UUID()
+    encryption_id = fields.UUID()
+    provider = fields.String()
+    cipher = fields.String(allow_none=True)
+    key_size = fields.Integer(allow_none=True, metadata={"description": "Bits"})
+    control_location = fields.String()
+    created_at = fields.String()
+    updated_at = fields.String(allow_none=True)
+    deleted_at = fields.String(allow_none=True)
+    deleted = fields.Boolean()
+
+
+class EncryptionAnswer(Document):
+    encryption = fields.Nested(EncryptionDocument)
+
+
+class EncryptionItem(Document):
+    """`{key: value}`."""
+
+
+class DefaultTypeDocument(Document):
+    project_id = fields.String()
+    volume_type_id = fields.UUID()
+
+
+class DefaultTypeAnswer(Document):
+    default_type = fields.Nested(DefaultTypeDocument)
+
+
+class DefaultTypesAnswer(Document):
+    default_types = fields.List(fields.Nested(DefaultTypeDocument))

@@ -131,7 +131,7 @@ def test_the_key_is_shown_once_and_not_kept(ann: Caller) -> None:
         assert key not in (transfer.salt, transfer.key_hash)
         assert not [kept for kept in tx.scalars(select(IdempotencyKey)) if key in (kept.body or "")]
     again = ann.post(FORMS[1], json={"transfer": {"volume_id": volume_id}}, headers=headers)
-    assert "awaiting-transfer" in fault(again, 400, "badRequest")
+    fault(again, 409, "conflictingRequest")
 
 
 def test_snapshots_may_stay_behind(ann: Caller, bob: Caller) -> None:
