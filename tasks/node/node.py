@@ -10,6 +10,7 @@ from config.routing import CONTROL
 from tasks import parcel
 from tasks.node.backends import Backend
 from tasks.node.ledger import Ledger
+from tasks.node.progress import Progress
 
 Send = Callable[[str, dict[str, Any], str], None]
 """Sends a task by name, with one argument, to a queue."""
@@ -35,6 +36,7 @@ class Node:
         self.lock_wait = lock_wait
         self._ledger_path = ledger_path
         self.send = send
+        self.progress = Progress()
         self._ledger: Ledger | None = None
 
     @property

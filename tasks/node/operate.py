@@ -153,7 +153,8 @@ def _locked(node: Node, work: Work, op: Operation, started: str) -> dict[str, An
             # While this waited, a destroy or a newer attempt may have come.
             if node.ledger.overtaken(work):
                 return Ended("stale", f"{work.object} was taken over by a newer epoch")
-            result = perform(usable(node, op.backend), op)
+            with node.progress.of(work):
+                result = perform(usable(node, op.backend), op)
             return reply(node, work.task, started, "done", result=result)
     except LockTimeoutError as late:
         reason = f"another operation on {late} has not ended in {node.lock_wait:g} s"

@@ -137,6 +137,7 @@ class Reporter:
 
     def _running(self, run: Running) -> dict[str, Any]:
         backend: Backend | None = self._node.backends.get(run.op.get("backend", ""))
+        idle = self._node.progress.idle(run)
         return {
             "flow": run.flow,
             "epoch": run.epoch,
@@ -144,7 +145,7 @@ class Reporter:
             "task": run.task,
             "object": run.object,
             "seconds": round(run.seconds, 1),
-            "hung": backend is not None and run.seconds > backend.operation_timeout,
+            "hung": backend is not None and idle > backend.operation_timeout,
         }
 
     def _untold(self, ledger: Ledger) -> list[Running]:
