@@ -85,6 +85,12 @@ def _set_readonly(volume_id: str, arguments: dict[str, Any]) -> int:
     return ACCEPTED
 
 
+def _revert(volume_id: str, arguments: dict[str, Any]) -> int:
+    found(volume_id, "volume:revert_to_snapshot")
+    admission.submit("volume.revert", volume_id, {"snapshot_id": arguments["snapshot_id"]})
+    return ACCEPTED
+
+
 def _not_here(rule: str, text: str) -> Action:
     """An action that this installation has nothing for: refused, once it is allowed."""
 
@@ -106,6 +112,7 @@ ACTIONS: dict[str, Action] = {
     "set_bootable": _set_bootable,
     "set_readonly": _set_readonly,
     **volume_use.ACTIONS,
+    "revert": _revert,
     "migrate": _not_here(f"{ADMIN_ACTIONS}migrate_volume", NO_MIGRATION),
     "migrate_completion": _not_here(
         f"{ADMIN_ACTIONS}migrate_volume_completion",
@@ -116,5 +123,5 @@ ACTIONS: dict[str, Action] = {
 }
 """By the field's name in the schema."""
 
-SINCE = {"reimage": 68, "extend_completion": 71}
+SINCE = {"revert": 40, "reimage": 68, "extend_completion": 71}
 """The microversion with which an action came, if that is not the first."""

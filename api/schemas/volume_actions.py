@@ -98,6 +98,12 @@ class TerminateConnection(Body):
     connector = fields.Nested(Connector, required=True, allow_none=True)
 
 
+class Revert(Body):
+    """The snapshot to go back to, which must be the latest."""
+
+    snapshot_id = Identifier(required=True)
+
+
 class VolumeAction(Body):
     """The body of an action: its name with its arguments, and nothing else."""
 
@@ -116,6 +122,7 @@ class VolumeAction(Body):
     force_detach = fields.Nested(ForceDetach, data_key="os-force_detach")
     initialize_connection = fields.Nested(InitializeConnection, data_key="os-initialize_connection")
     terminate_connection = fields.Nested(TerminateConnection, data_key="os-terminate_connection")
+    revert = fields.Nested(Revert, data_key="revert")
     migrate = fields.Dict(data_key="os-migrate_volume")
     migrate_completion = fields.Dict(data_key="os-migrate_volume_completion")
     upload_image = fields.Dict(data_key="os-volume_upload_image")

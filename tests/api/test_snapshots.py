@@ -318,3 +318,50 @@ def test_a_flow_alone_changes_the_status_of_what_it_makes(site: Site, caller: Ca
     assert action(caller, path, "os-update_snapshot_status", said).status_code == 202
     site.go_on()
     assert shown(caller, path)["status"] == "available"
+
+
+# -- reverting -------------------------------------------------------------------------------------
+
+
+def revert(caller: Caller, volume_id: str, snapshot_id: str, minor: int = 71) -> TestResponse:
+    return action(caller, f"/volumes/{volume_id}", "revert", {"snapshot_id": snapshot_id}, minor)
+
+
+def test_a_volume_goes_back_to_its_latest_snapshot(site: Site, caller: Caller) -> None:
+    volume_id = a_volume(caller)
+    older, latest = (a_snapshot(caller, volume_id) for _ in range(2))
+    fault(revert(caller, volume_id, latest, 39), 404, "itemNotFound")
+    assert "not the latest one" in fault(revert(caller, volume_id, older), 400, "badRequest")
+    site.stop = "volume.revert.revert"
+    assert revert(caller, volume_id, latest).status_code == 202
+    assert shown(caller, f"/volumes/{volume_id}")["status"] == "reverting"
+    assert shown(caller, f"/snapshots/{latest}")["status"] == "restoring"
+    for response in (
+        caller.delete(f"/snapshots/{latest}"),
+        caller.delete(f"/volumes/{volume_id}?cascade=true"),
+    ):
+        fault(response, 400, "badRequest")
+    fault(revert(caller, volume_id, latest), 409, "conflictingRequest")
+    site.go_on()
+    assert shown(caller, f"/volumes/{volume_id}")["status"] == "available"
+    assert shown(caller, f"/snapshots/{latest}")["status"] == "available"
+    site.world.check()
+
+
+def test_what_cannot_be_reverted_is_left_alone(site: Site, caller: Caller) -> None:
+    volume_id = a_volume(caller)
+    text = fault(revert(caller, volume_id, new_id()), 400, "badRequest")
+    assert "doesn't have any snapshots" in text
+    snapshot_id = a_snapshot(caller, volume_id)
+    in_use(site, volume_id)
+    assert "in-use" in fault(revert(caller, volume_id, snapshot_id), 409, "conflictingRequest")
+    in_use(site, volume_id, "available")
+    action(caller, f"/snapshots/{snapshot_id}", "os-reset_status", {"status": "error"})
+    text = fault(revert(caller, volume_id, snapshot_id), 409, "conflictingRequest")
+    assert "Snapshot's status must be 'available'" in text
+    action(caller, f"/snapshots/{snapshot_id}", "os-reset_status", {"status": "available"})
+    action(caller, f"/volumes/{volume_id}", "os-extend", {"new_size": 3})
+    text = fault(revert(caller, volume_id, snapshot_id), 400, "badRequest")
+    assert "size must be equal" in text
+    assert shown(caller, f"/volumes/{volume_id}")["status"] == "available"
+    site.world.check()
