@@ -99,6 +99,40 @@ def free(tx: Session, row: Volume | Snapshot) -> None:
     row.pool_id, row.allocated_gib = None, 0
 
 
+def take_over(tx: Session, row: Volume | Snapshot, pool_id: int, gib: int) -> None:
+    """Allocate `gib` GiB to `row`, which was on the storage already as something that is not ours.
+
+    Always granted: until the node reports again, what was not ours is so much less, and the limit
+    so much more.
+    """
+    _shift(tx, pool_id, gib, int(isinstance(row, Volume)))
+    row.pool_id = pool_id
+    row.allocated_gib += gib
+
+
+def hand_over(tx: Session, row: Volume | Snapshot) -> None:
+    """Give up what `row` holds in its pool, where it stays as something that is not ours.
+
+    Nobody can claim that room: until the node reports again, the limit is so much less.
+    """
+    if row.pool_id is not None:
+        _shift(tx, row.pool_id, -row.allocated_gib, -int(isinstance(row, Volume)))
+    row.pool_id, row.allocated_gib = None, 0
+
+
+def _shift(tx: Session, pool_id: int, gib: int, volumes: int) -> None:
+    tx.execute(
+        update(Pool)
+        .where(Pool.id == pool_id)
+        .values(
+            taken_gib=Pool.taken_gib + gib,
+            volumes=Pool.volumes + volumes,
+            limit_gib=Pool.limit_gib + gib,
+        )
+        .execution_options(synchronize_session=False)
+    )
+
+
 def settle(tx: Session, residue: Residue) -> None:
     """Remove a residue and give back what it held."""
     if residue.pool_id is not None:

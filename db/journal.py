@@ -180,10 +180,13 @@ def results(tx: Session, flow: Flow) -> dict[str, Any]:
 def raise_epoch(tx: Session, flow: Flow) -> None:
     """Make every message sent so far an old one, here and on the nodes.
 
-    The resource that the flow owns carries the same number, which the next flow continues from.
+    The resource that the flow owns carries the same number, which the next flow continues from; one
+    that only asks a node owns none.
     """
     flow.epoch += 1
-    model = OWNABLE[flow.noun]
+    model = OWNABLE.get(flow.noun)
+    if model is None:
+        return
     tx.execute(
         update(model)
         .where(model.id == flow.resource_id, model.flow_id == flow.id)

@@ -10,6 +10,8 @@ from db.models import (
     OWNABLE,
     Attachment,
     Flow,
+    Group,
+    GroupSnapshot,
     Node,
     Ownable,
     Residue,
@@ -31,7 +33,7 @@ from db.transitions import (
     locked,
 )
 
-R = TypeVar("R", Volume, Snapshot)
+R = TypeVar("R", Volume, Snapshot, Group, GroupSnapshot)
 
 
 def reset_volume_status(tx: Session, volume_id: str, status: str) -> Volume:
@@ -72,6 +74,14 @@ def reset_snapshot_status(tx: Session, snapshot_id: str, status: str) -> Snapsho
     return _reset(tx, Snapshot, snapshot_id, status)
 
 
+def reset_group_status(
+    tx: Session, model: type[Group] | type[GroupSnapshot], row_id: str, status: str
+) -> None:
+    """Set the status of a group or group snapshot; what it has begun goes on without it."""
+    row = fenced(tx, Group, row_id) if model is Group else fenced(tx, GroupSnapshot, row_id)
+    row.status = status
+
+
 def _reset(tx: Session, model: type[R], resource_id: str, status: str) -> R:
     usable = status not in (ERROR, ERROR_DELETING, DELETING)
     row = fenced(tx, model, resource_id, for_use=usable)
@@ -95,11 +105,12 @@ def fenced(tx: Session, model: type[R], resource_id: str, *, for_use: bool = Fal
         if for_use and flow.kind == f"{flow.noun}.delete":
             raise BeingDestroyed(resource_id, flow.noun)
         _supersede(tx, flow, row)
-    residues.drop_resumable(tx, row)
+    if isinstance(row, Volume | Snapshot):
+        residues.drop_resumable(tx, row)
     return row
 
 
-def _supersede(tx: Session, flow: Flow, row: Volume | Snapshot) -> None:
+def _supersede(tx: Session, flow: Flow, row: Volume | Snapshot | Group | GroupSnapshot) -> None:
     """End `flow`; what it has reserved goes back, what it has claimed stays with what may exist."""
     # the status is for the request that is not admitted yet
     message = f"An administrator took the {flow.noun} over."
@@ -107,9 +118,12 @@ def _supersede(tx: Session, flow: Flow, row: Volume | Snapshot) -> None:
     journal.raise_epoch(tx, flow)
     row.epoch = flow.epoch
     quota.release(tx, flow.id)
-    if isinstance(row, Volume):
-        _leave_undone(tx, flow, row)
-    capacity.allocate(tx, flow.id, row)
+    if isinstance(row, Volume | Snapshot):
+        if flow.kind == f"{flow.noun}.manage":
+            _leave_release(tx, flow, row)
+        if isinstance(row, Volume):
+            _leave_undone(tx, flow, row)
+        capacity.allocate(tx, flow.id, row)
     holds.release(tx, flow.id)
     journal.write(tx, flow, "supersede", "done", error=error)
     flow.error = error
@@ -150,6 +164,25 @@ def _leave_destroy(tx: Session, flow: Flow, volume: Volume) -> None:
     }
     residues.leave(tx, flow, ctx["node"], op, "superseded while it was being undone")
     volume.host = None
+
+
+def _leave_release(tx: Session, flow: Flow, row: Volume | Snapshot) -> None:
+    """What was on the storage before it was to be managed must not go with the row."""
+    ctx = journal.results(tx, flow)
+    reference = flow.payload["reference"]
+    op: dict[str, Any] = {
+        "verb": "release",
+        "backend": ctx["backend"],
+        "pool": ctx["pool"],
+        "object": row.object_name,
+        "volume_id": flow.payload.get("volume_id", row.id),
+        "size_gib": 0,
+        "spec": {},
+        "reference": reference,
+    }
+    residues.leave(tx, flow, ctx["node"], op, "superseded while it was to be managed")
+    if isinstance(row, Volume):
+        row.host = None
 
 
 def forget_node(tx: Session, host: str) -> int:

@@ -15,7 +15,16 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
-from db.models import Base, Group, Quota, QuotaClass, QuotaUsage, Snapshot, Volume
+from db.models import (
+    Base,
+    Group,
+    Quota,
+    QuotaClass,
+    QuotaUsage,
+    Snapshot,
+    Volume,
+    VolumeType,
+)
 
 Charged: TypeAlias = Volume | Snapshot | Group
 """What says on its row what it was charged; what consumes no quota was charged nothing."""
@@ -211,7 +220,15 @@ def _check(
     for resource in resources:
         limit, usage = bounds[resource], used[resource]
         if limit != UNLIMITED and usage.in_use + usage.reserved + deltas[resource] > limit:
-            raise OverQuota(resource, deltas[resource], Usage(limit, usage.in_use, usage.reserved))
+            full = Usage(limit, usage.in_use, usage.reserved)
+            raise OverQuota(_shown(tx, resource), deltas[resource], full)
+
+
+def _shown(tx: Session, resource: str) -> str:
+    """A resource under the name that the API has for it: a type's has the type's name, not its id."""
+    kind, _, type_id = resource.partition("_")
+    name = tx.scalar(select(VolumeType.name).where(VolumeType.id == type_id)) if type_id else None
+    return f"{kind}_{name}" if name else resource
 
 
 def _take_reservations(tx: Session, flow_id: str) -> tuple[str, dict[str, int]]:
@@ -256,6 +273,31 @@ def give_back(tx: Session, row: Charged, count: int | None = None, gib: int | No
 def give_back_growth(tx: Session, volume: Volume) -> None:
     """Take off what `volume` was charged above its size, for a growth that is given up."""
     give_back(tx, volume, count=0, gib=max(volume.charged_gib - volume.size, 0))
+
+
+def type_deltas(volume: Volume, type_id: str | None) -> dict[str, int]:
+    """What `volume` would be charged as one of a type, beside what it is charged overall."""
+    deltas = volume_deltas(volume.charged_count, volume.charged_gib, type_id)
+    return {resource: delta for resource, delta in deltas.items() if "_" in resource}
+
+
+def retype(tx: Session, flow_id: str, volume: Volume, type_id: str) -> None:
+    """Charge `volume` as one of another type, for which the flow has reserved."""
+    old = type_deltas(volume, volume.charged_type_id)
+    commit(tx, flow_id)
+    if old:
+        _add(tx, volume.project_id, in_use={resource: -delta for resource, delta in old.items()})
+    volume.charged_type_id = type_id
+
+
+def retype_back(tx: Session, volume: Volume, type_id: str | None) -> None:
+    """Charge `volume` again as one of the type that it was charged as before."""
+    changes = type_deltas(volume, type_id)
+    for resource, delta in type_deltas(volume, volume.charged_type_id).items():
+        changes[resource] = changes.get(resource, 0) - delta
+    if changes:
+        _add(tx, volume.project_id, in_use=changes)
+    volume.charged_type_id = type_id
 
 
 def move(

@@ -17,18 +17,28 @@ from tasks.attachment_connect import connect_attachment
 from tasks.attachment_disconnect import disconnect_attachment
 from tasks.decisions import Failure
 from tasks.engine import Engine
+from tasks.group_create import create_group
+from tasks.group_delete import delete_group
+from tasks.group_snapshot_create import create_group_snapshot
+from tasks.group_snapshot_delete import delete_group_snapshot
 from tasks.message import Message
+from tasks.node_list import ask_node
 from tasks.registration import InContext, control_task, register
 from tasks.reports import take_report
 from tasks.snapshot_create import create_snapshot
 from tasks.snapshot_delete import delete_snapshot
+from tasks.snapshot_manage import manage_snapshot
+from tasks.snapshot_unmanage import unmanage_snapshot
 from tasks.sweep import answer, sweep
 from tasks.volume_connect import connect_volume
 from tasks.volume_create import create_volume
 from tasks.volume_delete import delete_volume
 from tasks.volume_disconnect import disconnect_volume
 from tasks.volume_extend import extend_volume
+from tasks.volume_manage import manage_volume
+from tasks.volume_retype import retype_volume
 from tasks.volume_revert import revert_volume
+from tasks.volume_unmanage import unmanage_volume
 
 log = structlog.get_logger(__name__)
 
@@ -43,9 +53,24 @@ FLOWS = [
     delete_snapshot,
     connect_attachment,
     disconnect_attachment,
+    create_group,
+    delete_group,
+    create_group_snapshot,
+    delete_group_snapshot,
+    manage_volume,
+    unmanage_volume,
+    retype_volume,
+    manage_snapshot,
+    unmanage_snapshot,
+    ask_node,
 ]
 
-NODE_ERRORS = {"InvalidConnector": 400, "ObjectBusy": 409}
+NODE_ERRORS = {
+    "InvalidConnector": 400,
+    "InvalidReference": 400,
+    "NotSupported": 400,
+    "ObjectBusy": 409,
+}
 """The status of a request that a node refuses, by the type of its error; else it is a 500."""
 
 

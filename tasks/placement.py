@@ -2,7 +2,7 @@
 
 from sqlalchemy.orm import Session
 
-from db.models import Node
+from db.models import Node, Snapshot, Volume
 from db.models.pool import FORGOTTEN
 
 
@@ -21,3 +21,10 @@ def place_to_clear(tx: Session, host: str | None) -> dict[str, str | None]:
     where = place(host)
     node = tx.get(Node, where["node"]) if where["node"] else None
     return place(None) if node is not None and node.state == FORGOTTEN else where
+
+
+def place_of_snapshot(tx: Session, snapshot: Snapshot, volume: Volume) -> dict[str, str | None]:
+    """The place of a snapshot that is to go; all None for one that was to be managed and is not:
+    what is there is not ours."""
+    never_ours = snapshot.progress is None
+    return place(None) if never_ours else place_to_clear(tx, volume.host)

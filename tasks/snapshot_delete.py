@@ -6,7 +6,7 @@ from db.overrides import fenced, remove
 from db.transitions import DELETING, ERROR_DELETING, NotFound, owned, take
 from tasks.definition import FlowDefinition, NodeOrder, Results, Run
 from tasks.parking import StatusParking
-from tasks.placement import place_to_clear
+from tasks.placement import place_of_snapshot
 from tasks.refusals import Refused
 
 delete_snapshot = FlowDefinition(
@@ -37,7 +37,7 @@ def extract(run: Run) -> Results:
         "source_gib": volume.size,
         "size_gib": snapshot.size,
         "object": snapshot.object_name,
-        **place_to_clear(run.tx, volume.host),
+        **place_of_snapshot(run.tx, snapshot, volume),
     }
 
 

@@ -22,10 +22,24 @@ from db.models import (
 )
 from db.models.flow import PARKED, UNFINISHED
 from db.models.pool import FORGOTTEN
-from db.transitions import AVAILABLE, ERROR, ERROR_DELETING, ERROR_EXTENDING, STANDINGS
+from db.transitions import (
+    AVAILABLE,
+    ERROR,
+    ERROR_DELETING,
+    ERROR_EXTENDING,
+    ERROR_MANAGING,
+    ERROR_UNMANAGING,
+    STANDINGS,
+)
 
-TERMINAL = {*STANDINGS, ERROR, ERROR_DELETING, ERROR_EXTENDING}
-MADE: Mapping[str, type[Volume | Snapshot]] = {"volume.create": Volume, "snapshot.create": Snapshot}
+FAILED = {ERROR, ERROR_DELETING, ERROR_EXTENDING, ERROR_MANAGING, ERROR_UNMANAGING}
+TERMINAL = {*STANDINGS, *FAILED}
+MADE: Mapping[str, type[Volume | Snapshot]] = {
+    "volume.create": Volume,
+    "snapshot.create": Snapshot,
+    "volume.manage": Volume,
+    "snapshot.manage": Snapshot,
+}
 Objects = Mapping[str, Mapping[str, int]]
 """What each host's back end holds: sizes in GiB by name."""
 

@@ -26,6 +26,8 @@ CALLS = {
     "extend": "extend",
     "connect": "connect",
     "disconnect": "disconnect",
+    "adopt": "adopt",
+    "release": "release",
 }
 """The call of the driver by an operation's verb."""
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from db.models import new_id
+from db.models import VolumeType, new_id
 from tasks.app import FLOWS
 from tasks.definition import FlowDefinition, Run, Step
 from tests.harness import World
@@ -76,12 +76,37 @@ def _detach(world: World) -> str:
     return volume_id
 
 
+def _manage(world: World) -> str:
+    volume_id, asked = new_id(), {"host": "node1@fake", "reference": {"source-name": "lun-1"}}
+    world.nodes["node1"].store.put("lun-1", "fake", SIZE, None)
+    world.submit("volume.manage", volume_id, asked)
+    return volume_id
+
+
+def _unmanage(world: World) -> str:
+    volume_id = _a_volume(world)
+    world.submit("volume.unmanage", volume_id, {})
+    return volume_id
+
+
+def _retype(world: World) -> str:
+    volume_id, type_id = _a_volume(world), new_id()
+    with world.writing() as tx:
+        tx.add(VolumeType(id=type_id, name=f"gold-{type_id}"))
+    asked = {"new_type": type_id, "migration_policy": "never"}
+    world.submit("volume.retype", volume_id, asked)
+    return volume_id
+
+
 START: dict[str, Callable[[World], str]] = {
     "volume.create": _create,
     "volume.delete": _delete,
     "volume.extend": _extend,
     "volume.connect": _connect,
     "volume.disconnect": _disconnect,
+    "volume.manage": _manage,
+    "volume.unmanage": _unmanage,
+    "volume.retype": _retype,
     "attachment.connect": _attach,
     "attachment.disconnect": _detach,
 }
@@ -101,6 +126,14 @@ ENDS: dict[tuple[str, str], Seen] = {
     ("volume.connect", UNTOUCHED): ("available", SIZE, True),
     ("volume.disconnect", DONE): ("available", SIZE, True),
     ("volume.disconnect", UNTOUCHED): ("available", SIZE, True),
+    ("volume.manage", DONE): ("available", SIZE, True),
+    ("volume.manage", UNDONE): ("error_managing", 0, False),
+    ("volume.unmanage", UNDONE): ("available", SIZE, True),
+    ("volume.unmanage", PARKED): ("error_unmanaging", SIZE, True),
+    ("volume.unmanage", UNTOUCHED): ("available", SIZE, True),
+    ("volume.retype", DONE): ("available", SIZE, True),
+    ("volume.retype", UNDONE): ("available", SIZE, True),
+    ("volume.retype", UNTOUCHED): ("available", SIZE, True),
     ("attachment.connect", DONE): ("attaching", SIZE, True),
     ("attachment.connect", UNTOUCHED): ("available", SIZE, True),
     ("attachment.disconnect", DONE): ("available", SIZE, True),
@@ -198,7 +231,7 @@ def end_of(definition: FlowDefinition, step: Step, turn: str, fault: str) -> str
         return DONE if turn == "retry" else _undone(definition)
     pivot = definition.index(definition.pivot)
     if step.on_node and pivot is None and definition.retry_from is None:
-        return UNTOUCHED if fault in REFUSALS else DONE
+        return _undone(definition) if fault in REFUSALS else DONE
     if step.index == pivot:
         if fault in LOST_FOR_GOOD:
             return PARKED
@@ -276,10 +309,10 @@ def _interventions(
 def _turn_around(case: Case, world: World, patch: pytest.MonkeyPatch) -> None:
     """Have a later step fail, so that the flow comes to the compensation in question."""
     definition = case.definition
-    node_step = next(step for step in definition.steps if step.on_node)
-    if case.turn == "retry":
+    node_step = next((step for step in definition.steps if step.on_node), None)
+    if case.turn == "retry" and node_step is not None:
         world.faults.append(faults.DriverFails(node_step.task, "fail_after"))
-    elif case.turn == "undo" and definition.pivot:
+    elif case.turn == "undo" and definition.pivot and node_step is not None:
         world.faults.append(faults.DriverFails(node_step.task, "fail_before", times=-1))
     elif case.turn == "undo":
         patch.setattr(definition.steps[-1], "do", _broken)
