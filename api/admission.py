@@ -81,6 +81,8 @@ def _insert(
     engine: Engine, flow_id: str, kind: str, resource_id: str, payload: dict[str, Any]
 ) -> Flow:
     who = context.current()
+    if not who.project_id and kind.endswith(".create"):
+        raise ApiError(400, "What is created belongs to a project, and the token is of none.")
     flow = journal.new_flow(
         kind,
         str(engine.definitions[kind].steps[0].queue),

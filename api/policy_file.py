@@ -4,6 +4,7 @@ oslo.policy only logs a check that it cannot read, and then denies; here the fil
 the line.
 """
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from oslo_policy.policy import Rules
 
 from api.policies import DEFAULTS, FORMER_NAMES
 from config.settings import SettingsError
+
+# what it cannot read it logs with a traceback; here that is an error with the line
+logging.getLogger("oslo_policy._parser").setLevel(logging.CRITICAL)
 
 _REFERENCE = re.compile(r"(?<![\w:])rule:([^\s()]+)")
 

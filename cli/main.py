@@ -17,6 +17,7 @@ COMMANDS = {
     "dead": ("cli.dead:dead", "List, replay or drop messages that no worker could work on."),
     "node": ("cli.node:node", "List storage nodes, drain one, or forget a lost one."),
     "audit": ("cli.audit:audit", "Compare the database with what the storage holds."),
+    "policy": ("cli.policy:policy", "List who may do what."),
     "api": ("cli.serve:api", "Run the API."),
     "worker": ("cli.worker:worker", "Run a control, events, scheduler or node worker."),
     "beat": ("cli.serve:beat", "Run the clock of the sweeper."),
