@@ -1,28 +1,33 @@
 """Hosts and the volumes on them: /os-hosts."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from api import links
-from api.auth import require_admin
 from api.blueprint import Blueprint
 from api.errors import ApiError
+from api.policy import authorize
 from api.schemas.hosts import HostAnswer, HostsAnswer
 from api.topology import services
-from db.models import Pool, Volume
+from db.models import Pool, Snapshot, Volume
 from db.transactions import reading
 
 blp = Blueprint("hosts", __name__, description="Hosts and the volumes on them")
 
 POLICY = "volume_extension:hosts"
 
+Amount: TypeAlias = tuple[int, int]
+"""How many, and of how many GiB together."""
+NONE: Amount = (0, 0)
+
 
 @blp.get("/os-hosts")
 @blp.response(200, HostsAnswer)
 def list_hosts() -> dict[str, Any]:
     """List the hosts of services."""
-    require_admin(POLICY)
+    authorize(POLICY)
     with reading() as tx:
         return {
             "hosts": [
@@ -42,30 +47,42 @@ def list_hosts() -> dict[str, Any]:
 @blp.get("/os-hosts/<host>")
 @blp.response(200, HostAnswer)
 def show_host(host: str) -> dict[str, Any]:
-    """Show how many volumes and GiB each project has on `node@backend`."""
-    require_admin(POLICY)
+    """Show how many volumes and snapshots, of how many GiB, each project has on `node@backend`."""
+    authorize(POLICY)
     with reading() as tx:
         if host not in (one.host for one in services(tx)):
             raise ApiError(404, f"Host '{host}' could not be found.")
-        rows = tx.execute(
-            select(Volume.project_id, func.count(), func.sum(Volume.size))
-            .join(Pool, Pool.id == Volume.pool_id)
-            .where(Pool.backend == host, Volume.visible.is_(True))
-            .group_by(Volume.project_id)
-            .order_by(Volume.project_id)
-        ).all()
-    total = ("(total)", sum(row[1] for row in rows), sum(row[2] for row in rows))
-    return {"host": [_resource(host, *row) for row in (total, *rows)]}
+        volumes, snapshots = _on(tx, Volume, host), _on(tx, Snapshot, host)
+    resources = [
+        _resource(host, project, volumes.get(project, NONE), snapshots.get(project, NONE))
+        for project in sorted(volumes.keys() | snapshots.keys())
+    ]
+    total = _resource(host, "(total)", _sum(volumes), _sum(snapshots))
+    return {"host": [total, *resources]}
 
 
-def _resource(host: str, project: str, count: int, gib: int) -> dict[str, Any]:
+def _on(tx: Session, model: type[Volume | Snapshot], host: str) -> dict[str, Amount]:
+    rows = tx.execute(
+        select(model.project_id, func.count(), func.sum(model.size))
+        .join(Pool, Pool.id == model.pool_id)
+        .where(Pool.backend == host, model.visible.is_(True))
+        .group_by(model.project_id)
+    )
+    return {project: (count, gib) for project, count, gib in rows}
+
+
+def _sum(amounts: dict[str, Amount]) -> Amount:
+    return sum(count for count, _ in amounts.values()), sum(gib for _, gib in amounts.values())
+
+
+def _resource(host: str, project: str, volumes: Amount, snapshots: Amount) -> dict[str, Any]:
     return {
         "resource": {
             "host": host,
             "project": project,
-            "volume_count": str(count),
-            "total_volume_gb": str(gib),
-            "snapshot_count": "0",
-            "total_snapshot_gb": "0",
+            "volume_count": str(volumes[0]),
+            "total_volume_gb": str(volumes[1]),
+            "snapshot_count": str(snapshots[0]),
+            "total_snapshot_gb": str(snapshots[1]),
         }
     }

@@ -3,18 +3,25 @@
 from typing import Any
 
 from flask import request
-from sqlalchemy import select
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
 
 from api import links
-from api.auth import require_admin
 from api.blueprint import Blueprint
+from api.context import settings
+from api.errors import ApiError
 from api.microversion import at_least
+from api.policy import authorize
 from api.query import flag
 from api.schemas.pools import PoolsAnswer
 from api.topology import liveness, volume_service
-from db.models import Backend, Node, Pool
+from db.models import Backend, Node, Pool, VolumeType
 from db.models.pool import FORGOTTEN
+from db.pools import pool_states
 from db.transactions import reading
+from scheduler.decide import decide
+from scheduler.filters.capabilities import CapabilitiesFilter
+from scheduler.state import ScheduleRequest
 
 blp = Blueprint("pools", __name__, description="Pools as the scheduler sees them")
 
@@ -22,8 +29,11 @@ blp = Blueprint("pools", __name__, description="Pools as the scheduler sees them
 @blp.get("/scheduler-stats/get_pools")
 @blp.response(200, PoolsAnswer)
 def get_pools() -> dict[str, Any]:
-    """List pools, with `detail=true` their capacity in GiB; from 3.28 on by `name`."""
-    require_admin("scheduler_extension:scheduler_stats:get_pools")
+    """List pools, with `detail=true` their capacity in GiB; from 3.28 on by `name`.
+
+    From 3.35 on also those whose capabilities are what `volume_type`, an id or a name, asks for.
+    """
+    authorize("scheduler_extension:scheduler_stats:get_pools")
     detail = flag("detail")
     query = (
         select(Pool, Backend, Node)
@@ -36,6 +46,7 @@ def get_pools() -> dict[str, Any]:
         query = query.where(Pool.name == request.args["name"])
     with reading() as tx:
         alive = liveness(tx)
+        fitting = _fitting(tx) if at_least(35) and "volume_type" in request.args else None
         return {
             "pools": [
                 {"name": pool.name, "capabilities": _capabilities(pool, backend, up)}
@@ -45,8 +56,22 @@ def get_pools() -> dict[str, Any]:
                     (pool, backend, volume_service(backend, node, alive).up)
                     for pool, backend, node in tx.execute(query)
                 )
+                if fitting is None or pool.name in fitting
             ]
         }
+
+
+def _fitting(tx: Session) -> set[str]:
+    """The names of the pools that a volume of the type asked for could be in, were there room."""
+    wanted = request.args["volume_type"]
+    found = tx.scalars(
+        select(VolumeType).where(or_(VolumeType.id == wanted, VolumeType.name == wanted))
+    ).first()
+    if found is None:
+        raise ApiError(404, f"Volume type {wanted} could not be found.")
+    asked = ScheduleRequest("", 0, extra_specs=found.extra_specs)
+    decision = decide(pool_states(tx, settings()), asked, [CapabilitiesFilter()], [])
+    return {pool.name for pool in decision.candidates}
 
 
 def _capabilities(pool: Pool, backend: Backend, up: bool) -> dict[str, Any]:

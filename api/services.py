@@ -1,16 +1,25 @@
 """Services: /os-services."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from flask import request
-from sqlalchemy import select
+from flask import Response, request
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
 
 from api import links
-from api.auth import require_admin
 from api.blueprint import Blueprint
 from api.errors import ApiError
 from api.microversion import at_least
-from api.schemas.services import ServiceAnswer, ServiceBody, ServiceReasonBody, ServicesAnswer
+from api.policy import authorize
+from api.schemas.services import (
+    FailoverBody,
+    HostBody,
+    ServiceAnswer,
+    ServiceBody,
+    ServiceReasonBody,
+    ServicesAnswer,
+)
 from api.topology import VOLUME_BINARY, Service, services
 from db.models import Backend
 from db.transactions import reading, writing
@@ -27,7 +36,7 @@ def list_services() -> dict[str, Any]:
 
     `host` is `node@backend`, or a node alone for all of its backends.
     """
-    require_admin(f"{POLICY}:index")
+    authorize(f"{POLICY}:index")
     binary = request.args.get("binary") or request.args.get("service")
     host = request.args.get("host")
     with reading() as tx:
@@ -55,7 +64,8 @@ def _document(service: Service) -> dict[str, Any]:
     if at_least(7):
         shown["cluster"] = None
     if service.binary == VOLUME_BINARY:
-        shown |= {"replication_status": "disabled", "active_backend_id": None, "frozen": False}
+        shown |= {"replication_status": "disabled", "active_backend_id": None}
+        shown["frozen"] = service.frozen
         if at_least(49):
             shown["backend_state"] = "up" if service.up else "down"
     return shown
@@ -86,7 +96,7 @@ def disable_with_reason(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _set(body: dict[str, Any], *, enabled: bool, reason: str | None) -> dict[str, Any]:
-    require_admin(f"{POLICY}:update")
+    authorize(f"{POLICY}:update")
     binary = body.get("binary") or body.get("service")
     if binary is None:
         raise ApiError(400, "'binary' is a required property.")
@@ -107,3 +117,73 @@ def _set(body: dict[str, Any], *, enabled: bool, reason: str | None) -> dict[str
         "disabled": not enabled,
         "disabled_reason": reason,
     }
+
+
+@blp.put("/os-services/freeze")
+@blp.arguments(HostBody)
+@blp.alt_response(202, description="Accepted")
+def freeze(body: dict[str, Any]) -> Response:
+    """Nothing is made, changed or removed on the backends of a host; what they have stays in use.
+
+    Volumes there are shown, attached and detached as before.
+    """
+    authorize("volume:freeze_host")
+    return _set_frozen(body["host"], frozen=True)
+
+
+@blp.put("/os-services/thaw")
+@blp.arguments(HostBody)
+@blp.alt_response(202, description="Accepted")
+def thaw(body: dict[str, Any]) -> Response:
+    """End what `freeze` has begun."""
+    authorize("volume:thaw_host")
+    return _set_frozen(body["host"], frozen=False)
+
+
+def _set_frozen(host: str, *, frozen: bool) -> Response:
+    with writing() as tx:
+        for backend in _backends(tx, host):
+            backend.frozen = frozen
+    return Response(status=202)
+
+
+@blp.put("/os-services/failover_host")
+@blp.arguments(FailoverBody)
+@blp.alt_response(202, description="Accepted")
+def failover_host(body: dict[str, Any]) -> Response:
+    """Refused: no backend here replicates to another one."""
+    authorize("volume:failover_host")
+    return _refuse_failover(body)
+
+
+@blp.put("/os-services/failover")
+@blp.arguments(FailoverBody)
+@blp.alt_response(202, description="Accepted")
+def failover(body: dict[str, Any]) -> Response:
+    """The same from 3.26 on, where a cluster may be named instead."""
+    if not at_least(26):
+        raise ApiError(404, "The resource could not be found.")
+    authorize("volume:failover_host")
+    return _refuse_failover(body)
+
+
+def _refuse_failover(body: dict[str, Any]) -> Response:
+    with reading() as tx:
+        _backends(tx, body["host"])
+    raise ApiError(
+        400,
+        f"Invalid input received: {body['host']} has no replication target to fail over to.",
+    )
+
+
+def _backends(tx: Session, host: str) -> Sequence[Backend]:
+    """The backend `host`, or the backends of the node `host`. Raises ApiError (404)."""
+    found = tx.scalars(
+        select(Backend)
+        .where(or_(Backend.name == host, Backend.host == host))
+        .order_by(Backend.name)
+        .with_for_update()
+    ).all()
+    if not found:
+        raise ApiError(404, f"Service {VOLUME_BINARY} could not be found on host {host}.")
+    return found

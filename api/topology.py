@@ -1,5 +1,6 @@
 """Nodes and their backends as several resources show them, each with whether it is up."""
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,6 +33,12 @@ class Service:
     up: bool
     updated_at: datetime | None
     disabled_reason: str | None
+    frozen: bool = False
+
+
+def service_id(host: str) -> int:
+    """A number by which clients can name the service on `host`, the same at all times."""
+    return zlib.crc32(host.encode())
 
 
 def liveness(tx: Session) -> Liveness:
@@ -51,11 +58,11 @@ def read_backends(tx: Session) -> Sequence[tuple[Backend, Node]]:
 
 
 def volume_service(backend: Backend, node: Node, alive: Liveness) -> Service:
-    """One backend as a service. One on a draining node is as good as disabled, and says so."""
-    enabled = backend.enabled and node.state == ACTIVE
+    """One backend as a service. A frozen one, or one on a draining node, is as good as disabled."""
+    enabled = backend.enabled and node.state == ACTIVE and not backend.frozen
     reason = None if enabled else backend.disabled_reason
     if backend.enabled and not enabled:
-        reason = f"node {node.host} is {node.state}"
+        reason = "frozen" if backend.frozen else f"node {node.host} is {node.state}"
     return Service(
         binary=VOLUME_BINARY,
         host=backend.name,
@@ -64,6 +71,7 @@ def volume_service(backend: Backend, node: Node, alive: Liveness) -> Service:
         up=backend.up and alive.host_is_up(node.host),
         updated_at=max(backend.updated_at, node.reported_at),
         disabled_reason=reason,
+        frozen=backend.frozen,
     )
 
 

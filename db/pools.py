@@ -28,6 +28,7 @@ _POOLS = (
         Pool.capabilities,
         Backend.up,
         Backend.enabled,
+        Backend.frozen,
         Node.state,
         Node.availability_zone,
         func.coalesce(QueueProbe.answered_tick, -1).label("answered_tick"),
@@ -61,7 +62,7 @@ def pool_states(tx: Session, settings: Settings) -> list[PoolState]:
             volumes=row.volumes,
             capabilities=row.capabilities,
             up=row.up and node_is_up(row.answered_tick, row.tick or 0, silence),
-            enabled=row.enabled and row.state == ACTIVE,
+            enabled=row.enabled and not row.frozen and row.state == ACTIVE,
         )
         for row in tx.execute(_POOLS)
     ]

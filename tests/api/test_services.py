@@ -5,9 +5,13 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from config.settings import load
+from db import db
+from db.pools import pool_states
 from tests.api import rows
 from tests.api.conftest import PROJECT, Caller, basic, fault
 
+SETTINGS = load(environ={})
 BACKEND = {"host": "node1@file", "binary": "cinder-volume"}
 
 
@@ -144,3 +148,41 @@ def test_services_are_for_administrators(basic_app: Flask) -> None:
         ann.put("/os-services/disable", json=BACKEND),
     ):
         fault(response, 403, "forbidden")
+
+
+@pytest.mark.usefixtures("site")
+def test_a_frozen_backend_takes_nothing_until_it_is_thawed(admin: Caller) -> None:
+    assert admin.put("/os-services/freeze", json={"host": "node1@file"}).status_code == 202
+    (frozen,) = services(admin, "?host=node1@file")
+    assert (frozen["frozen"], frozen["status"]) == (True, "disabled")
+    assert frozen["disabled_reason"] == "frozen"
+    (pool,) = (one for one in pool_states(db.session(), SETTINGS) if one.host == "node1")
+    assert not pool.enabled
+
+    assert admin.put("/os-services/thaw", json={"host": "node1"}).status_code == 202
+    (thawed,) = services(admin, "?host=node1@file")
+    assert (thawed["frozen"], thawed["status"]) == (False, "enabled")
+
+
+@pytest.mark.usefixtures("site")
+@pytest.mark.parametrize("action", ["freeze", "thaw", "failover_host", "failover"])
+def test_what_is_done_to_a_host_wants_a_host(admin: Caller, action: str) -> None:
+    path = f"/os-services/{action}"
+    fault(admin.put(path, json={"host": "nowhere"}), 404, "itemNotFound")
+    assert "host" in fault(admin.put(path, json={}), 400, "badRequest")
+
+
+@pytest.mark.usefixtures("site")
+def test_no_backend_fails_over(admin: Caller) -> None:
+    body = {"host": "node1@file", "backend_id": "site2"}
+    text = fault(admin.put("/os-services/failover_host", json=body), 400, "badRequest")
+    assert "no replication target" in text
+    fault(admin.put("/os-services/failover", json=body, minor=25), 404, "itemNotFound")
+
+
+def test_a_member_freezes_nothing(basic_app: Flask) -> None:
+    rows.two_nodes()
+    ann = basic(basic_app, "ann", PROJECT)
+    for action in ("freeze", "thaw", "failover_host"):
+        body = {"host": "node1@file"}
+        fault(ann.put(f"/os-services/{action}", json=body), 403, "forbidden")
