@@ -36,6 +36,8 @@ FAST = {
     "WORKER__SHUTDOWN_TIMEOUT": "5",
 }
 """Settings under which a loss is found in seconds."""
+STEADY = {"SWEEPER__INTERVAL": "0.6", "NODE__REPORT_INTERVAL": "1"}
+"""With RabbitMQ, where each message is a flush to the disk: a busy one must keep up with them."""
 
 TREE = Path(__file__).parents[1]
 Broker = Literal["redis", "rabbitmq"]
@@ -67,7 +69,7 @@ class Stack:
         if self._has_rabbitmq:
             self.broker_url = rabbitmq.url(self.broker_port)
         self.database = database or f"sqlite:///{folder}/breezeblock.db"
-        self._settings = {**FAST, **(settings or {})}
+        self._settings = {**FAST, **(STEADY if self._has_rabbitmq else {}), **(settings or {})}
         self._more_ports: dict[str, int] = {}
         self.running: dict[str, Running] = {}
         self.redis = redis.Redis.from_url(f"redis://127.0.0.1:{self.broker_port}/0")

@@ -17,6 +17,8 @@ from tests.processes import wait_for
 from tests.stack import FLOWER_LOGIN
 
 pytestmark = on("rabbitmq-postgresql")
+MOST_SECONDS = 45
+"""From when the broker is back until everything goes on; five on a machine without other work."""
 
 
 def app_on(lab: Lab) -> Celery:
@@ -70,7 +72,7 @@ def test_the_broker_is_killed_while_a_node_makes_a_volume(lab: Lab, project: str
     lab.stack.wait_for_status(volume, "available", project)
     another = lab.stack.create(project)
     lab.stack.wait_for_status(another, "available", project)
-    assert time.monotonic() - back < 15
+    assert time.monotonic() - back < MOST_SECONDS
     lab.truth.settled()
     assert lab.holds(volume) == {f"{node}/volume-{volume}"}
 
@@ -83,7 +85,7 @@ def test_the_broker_is_replaced_by_an_empty_one(lab: Lab, project: str) -> None:
     lab.stack.start("broker")
     back = time.monotonic()
     lab.stack.wait_for_status(volume, "available", project)
-    assert time.monotonic() - back < 15
+    assert time.monotonic() - back < MOST_SECONDS
     lab.truth.settled()
     assert lab.holds(volume) == {f"{node}/volume-{volume}"}
 
@@ -96,7 +98,7 @@ def test_the_queues_are_deleted_while_they_are_consumed(lab: Lab, project: str) 
     lab.stack.wait_for_status(volume, "available", project)
     another = lab.stack.create(project)
     lab.stack.wait_for_status(another, "available", project)
-    assert time.monotonic() - since < 15
+    assert time.monotonic() - since < MOST_SECONDS
     lab.truth.settled()
     assert lab.holds(volume) == {f"{node}/volume-{volume}"}
 
