@@ -8,7 +8,7 @@ from typing import Protocol
 
 from tests.storm.clients import Client, Diary, crowd
 from tests.storm.site import APIS, Site
-from tests.storm.verdict import census, violations
+from tests.storm.verdict import audited, census, violations
 
 CLIENTS = 8
 
@@ -72,7 +72,7 @@ def storm(site: Site, seed: int, weather: Weather, *, limit: float = 60.0) -> Re
     wrong = [f"{thread.name} hangs" for thread in clients if thread.is_alive()]
     wrong += _settle(site, max(5.0, limit - (time.monotonic() - began)))
     settled = time.monotonic() - began
-    wrong += violations(site.truth, diary)
+    wrong += [*violations(site.truth, diary), *audited(site.stack)]
     return Report(
         seed,
         weather.log,

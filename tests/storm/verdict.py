@@ -1,11 +1,15 @@
 """The count after a storm: what the clients were told, beside what is there."""
 
+import json
 from collections import Counter, defaultdict
 
+from click.testing import CliRunner
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from cli.main import main
 from db.models import DeadLetter, Flow, Volume
+from tests.stack import Stack
 from tests.storm.clients import Diary, Intent, Word
 from tests.truth import Truth
 
@@ -79,6 +83,19 @@ def _sizes(rows: dict[str, Volume], diary: Diary) -> list[str]:
         for row in rows.values()
         if row.size not in sizes[row.id]
     ]
+
+
+def audited(stack: Stack) -> list[str]:
+    """What is wrong by `breezeblock audit`, which looks for itself, through the node workers."""
+    result = CliRunner(env={"BREEZEBLOCK_URL": stack.url}).invoke(
+        main, ["audit", "--json"], prog_name="breezeblock"
+    )
+    if result.exit_code:
+        return [f"audit exits with {result.exit_code}: {result.output}"]
+    found = json.loads(result.stdout)["audit"]
+    wrong = [f"audit: {one}" for one in found["differences"]]
+    answered = {one["name"].partition("@")[0] for one in found["backends"]}
+    return wrong + [f"audit: {node} was not asked" for node in set(stack.nodes) - answered]
 
 
 def census(truth: Truth) -> dict[str, int]:
