@@ -61,14 +61,12 @@ class Plot(World):
         self.engine, self.flask = engine, flask
         self.project, self._type = project, volume_type
 
-    def create(self, size: int = 1, project: str = PROJECT, **asked: Any) -> str:
-        """Ask for a volume of the plot's type."""
-        return super().create(size, project, **{"volume_type": self._type, **asked})
-
     def submit(
         self, kind: str, resource_id: str, payload: dict[str, Any], project: str = PROJECT
     ) -> str:
-        """Commit a flow's row and send its chain, in the plot's project."""
+        """Commit a flow's row and send its chain, in this project; volumes are of its type."""
+        if kind == "volume.create":
+            payload = {"volume_type": self._type, **payload}
         return super().submit(kind, resource_id, payload, self.project)
 
     def settle(self) -> None:
