@@ -29,6 +29,11 @@ def release(tx: Session, flow_id: str) -> None:
     tx.execute(_RELEASE, {"of_flow": flow_id})
 
 
+def of_any(tx: Session, resource_id: str) -> str | None:
+    """The kind of a flow that holds a resource, whose row the caller has locked."""
+    return tx.scalar(_OTHERS, {"held": resource_id, "besides": []})
+
+
 def of_others(tx: Session, resource_id: str, flow: Flow) -> str | None:
     """The kind of a flow that holds a resource, other than `flow` and the one that began it.
 

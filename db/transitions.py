@@ -145,6 +145,8 @@ TRANSITIONS: dict[str, Transition] = {
         frozenset({AVAILABLE, ERROR, ERROR_MANAGING, ERROR_UNMANAGING}), UNMANAGING
     ),
     "snapshot.force_delete": Transition(frozenset({ANY}), DELETING),
+    "group.delete": Transition(frozenset({AVAILABLE, ERROR, ERROR_DELETING}), DELETING),
+    "group_snapshot.delete": Transition(frozenset({AVAILABLE, ERROR, ERROR_DELETING}), DELETING),
 }
 
 

@@ -65,6 +65,8 @@ def decide(
     ]
     if request.source_pool is not None:
         checks.insert(0, ("source", _beside(request.source_pool)))
+    if request.group_backend is not None:
+        checks.insert(0, ("group", _with_group(request.group_backend)))
     passed: list[PoolState] = []
     verdicts: list[Verdict] = []
     for pool in pools:
@@ -80,6 +82,11 @@ def _beside(source_pool: str) -> Check:
     """No filter that an installation could leave out: elsewhere the volume cannot be made."""
     elsewhere = Rejection(f"the source is in {source_pool}")
     return lambda pool: None if pool.name == source_pool else elsewhere
+
+
+def _with_group(group_backend: str) -> Check:
+    elsewhere = Rejection(f"the group is on {group_backend}")
+    return lambda pool: None if pool.name.startswith(f"{group_backend}#") else elsewhere
 
 
 def _judge(pool: PoolState, checks: Sequence[tuple[str, Check]]) -> Verdict | None:

@@ -62,4 +62,6 @@ class ScheduleRequest:
     """The one pool that may be chosen (extend: the volume is there already)."""
     source_pool: str | None = None
     """The pool of what the volume is made from: no other has the data."""
+    group_backend: str | None = None
+    """`host@backend` of the group that the volume is to be in: its volumes are in one place."""
     hints: Mapping[str, Any] = field(default_factory=dict)

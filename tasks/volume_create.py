@@ -5,9 +5,10 @@ from typing import Any
 from sqlalchemy import select
 
 from config.routing import SCHEDULER
-from db import capacity, holds, quota, volume_types
+from db import capacity, groups, holds, quota, volume_types
 from db.models import (
     Base,
+    Group,
     Node,
     Volume,
     VolumeType,
@@ -51,6 +52,7 @@ def extract(run: Run) -> Results:
         raise Refused(400, f"Availability zone '{zone}' is invalid: no storage node is in it.")
     inherited = origin.type_id if origin else None
     volume_type = find_type(run, asked.get("volume_type") or inherited)
+    group = _group(run, volume_type)
     if origin is not None:
         volume_source.refuse_other_backend(run, origin, volume_type)
         volume_source.refuse_other_zone(origin, zone)
@@ -59,8 +61,10 @@ def extract(run: Run) -> Results:
         "size_gib": size,
         "type_id": volume_type.id,
         "extra_specs": volume_type.extra_specs,
+        "multiattach": _multiattach(run, volume_type),
         "zone": zone,
         "source": origin.as_json() if origin else None,
+        "group_backend": group.host if group else None,
     }
 
 
@@ -96,6 +100,13 @@ def db_entry(run: Run) -> Results:
     return None
 
 
+def _multiattach(run: Run, volume_type: VolumeType) -> bool:
+    """Whether several hosts may have the volume, which policy may forbid to this user."""
+    if volume_type.multiattach and not run.flow.payload.get("may_multiattach", True):
+        raise Refused(403, "Policy doesn't allow volume:multiattach to be performed.")
+    return volume_type.multiattach
+
+
 def first_row(run: Run) -> dict[str, Any]:
     """The columns of a volume that begins to be made."""
     flow, asked = run.flow, run.flow.payload
@@ -114,8 +125,10 @@ def first_row(run: Run) -> dict[str, Any]:
         "metadata": asked.get("metadata") or {},
         "snapshot_id": asked.get("snapshot_id"),
         "source_volid": asked.get("source_volid"),
+        "group_id": asked.get("group_id"),
         "bootable": source["bootable"],
         "image_metadata": source["image_meta"],
+        "multiattach": run.ctx["multiattach"],
         "created_at": flow.created_at,
         "flow_id": flow.id,
         "epoch": flow.epoch,
@@ -169,6 +182,7 @@ def schedule(run: Run) -> Results:
         # a volume that is made from another has no other place to be tried in
         excluded_hosts=frozenset() if source else frozenset(run.flow.excluded_hosts),
         source_pool=source["pool"] if source else None,
+        group_backend=run.ctx.get("group_backend"),
     )
     chosen, passed_over = _claim_best(run, request)
     generation = run.flow.attempt - 1
@@ -266,6 +280,21 @@ def find_type(run: Run, wanted: str | None) -> VolumeType:
             "manager to keep the keys.",
         )
     return found
+
+
+def _group(run: Run, volume_type: VolumeType) -> Group | None:
+    """The group that the volume is to be in, held. Raises Refused for a type that is not its."""
+    group_id = run.flow.payload.get("group_id")
+    if not group_id:
+        return None
+    group = groups.hold(run.tx, Group, group_id, run.flow)
+    if volume_type.id not in groups.type_ids(run.tx, group.id):
+        raise Refused(
+            400,
+            f"Invalid input received: Invalid volume_type provided: {volume_type.id}; requested "
+            "type must be supported by this group.",
+        )
+    return group
 
 
 def _may_use(run: Run, volume_type: VolumeType) -> bool:

@@ -44,6 +44,8 @@ def extract(run: Run) -> Results:
     volume, _ = take(run.tx, Volume, volume.id, action, run.flow)
     if volume.attach_status == ATTACHED:
         raise Refused(400, f"Invalid volume: Volume {volume.id} must not be attached.")
+    if volume.group_id is not None and run.flow.parent_id is None:
+        raise Refused(400, f"Invalid volume: Volume {volume.id} must not be part of a group.")
     _clear_attachments(run, volume, force=force)
     snapshots = _snapshots(run)
     if snapshots and not cascade:
