@@ -8,7 +8,7 @@ from flask import Response
 from sqlalchemy.orm import Session
 
 from api.blueprint import Blueprint, shown
-from api.context import settings
+from api.context import current, settings
 from api.errors import ApiError
 from api.policy import authorize
 from api.query import flag
@@ -53,8 +53,7 @@ def show_defaults(target: str) -> dict[str, Any]:
     """Show the limits of a project that has none of its own."""
     authorize("volume_extension:quotas:show", target)
     with reading() as tx:
-        names = quota_limits.stored_names(tx, defaults())
-        limits = quota_limits.default_limits(tx, names, defaults())
+        limits = quota_limits.default_limits(tx, _names(tx, target), defaults())
     return {"quota_set": {**limits, "id": target}}
 
 
@@ -147,8 +146,13 @@ def _refuse_below_usage(wanted: Mapping[str, int], usage: Mapping[str, Usage]) -
 
 
 def _project(tx: Session, project_id: str) -> dict[str, Usage]:
-    names = quota_limits.stored_names(tx, defaults())
-    return quota_limits.project_usage(tx, project_id, names, defaults())
+    return quota_limits.project_usage(tx, project_id, _names(tx, project_id), defaults())
+
+
+def _names(tx: Session, project_id: str) -> dict[str, str]:
+    """What there are limits for; users see those of the types that they may use."""
+    only_of = None if current().is_admin else project_id
+    return quota_limits.stored_names(tx, defaults(), only_of)
 
 
 def _limits(usage: Mapping[str, Usage]) -> dict[str, int]:

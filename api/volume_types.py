@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from flask import Response, request
-from sqlalchemy import ColumnElement, exists, or_, select, true
+from sqlalchemy import ColumnElement, or_, select, true
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -32,9 +32,9 @@ from db.models import (
     Snapshot,
     Volume,
     VolumeType,
-    VolumeTypeAccess,
 )
 from db.transactions import reading, writing
+from db.volume_types import usable_by
 
 blp = Blueprint("volume_types", __name__, description="Volume types")
 
@@ -90,23 +90,13 @@ def visible_specs(volume_type: VolumeType, every: bool) -> dict[str, str]:
     return {key: specs[key] for key in USER_VISIBLE_SPECS if key in specs}
 
 
-def usable_by(project_id: str) -> ColumnElement[bool]:
-    """The condition that a project may use a type: it is public, or the project was let in."""
-    return or_(
-        VolumeType.is_public,
-        exists().where(
-            VolumeTypeAccess.volume_type_id == VolumeType.id,
-            VolumeTypeAccess.project_id == project_id,
-        ),
-    )
-
-
 def find(
     tx: Session, type_id: str, context: RequestContext, for_update: bool = False
 ) -> VolumeType:
     """The type with this id; raises ApiError (404) where there is none that this user may see."""
     query = select(VolumeType).where(
-        VolumeType.id == type_id, true() if context.is_admin else usable_by(context.project_id)
+        VolumeType.id == type_id,
+        true() if context.is_admin else usable_by(context.project_id),
     )
     found = tx.scalars(query.with_for_update() if for_update else query).first()
     if found is None:

@@ -225,7 +225,7 @@ def _check(
 
 
 def _shown(tx: Session, resource: str) -> str:
-    """A resource under the name that the API has for it: a type's has the type's name, not its id."""
+    """A resource under the name that the API has for it: of a type by its name, not its id."""
     kind, _, type_id = resource.partition("_")
     name = tx.scalar(select(VolumeType.name).where(VolumeType.id == type_id)) if type_id else None
     return f"{kind}_{name}" if name else resource

@@ -7,12 +7,13 @@ that renaming a type moves nothing; `stored_names` is the one translation.
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, true
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from db.models import Quota, QuotaClass, QuotaUsage, VolumeType
 from db.quota import DEFAULT_CLASS, UNLIMITED, Usage, limits
+from db.volume_types import usable_by
 
 PER_TYPE = ("volumes", "gigabytes", "snapshots")
 
@@ -22,10 +23,16 @@ def type_resources(type_id: str) -> list[str]:
     return [f"{resource}_{type_id}" for resource in PER_TYPE]
 
 
-def stored_names(tx: Session, resources: Iterable[str]) -> dict[str, str]:
-    """Name in the API → name in the tables, for `resources` and for each type's resources."""
+def stored_names(
+    tx: Session, resources: Iterable[str], project_id: str | None = None
+) -> dict[str, str]:
+    """Name in the API → name in the tables, for `resources` and for each type's resources.
+
+    With a project only of the types that it may use: it is not to know of others.
+    """
     names = {resource: resource for resource in resources}
-    for type_id, name in tx.execute(select(VolumeType.id, VolumeType.name)):
+    usable = true() if project_id is None else usable_by(project_id)
+    for type_id, name in tx.execute(select(VolumeType.id, VolumeType.name).where(usable)):
         names |= {f"{resource}_{name}": f"{resource}_{type_id}" for resource in PER_TYPE}
     return names
 

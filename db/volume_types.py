@@ -1,9 +1,20 @@
 """Which volume type a request means."""
 
-from sqlalchemy import case, or_, select
+from sqlalchemy import ColumnElement, case, exists, or_, select
 from sqlalchemy.orm import Session
 
-from db.models import DefaultVolumeType, VolumeType, VolumeTypeEncryption
+from db.models import DefaultVolumeType, VolumeType, VolumeTypeAccess, VolumeTypeEncryption
+
+
+def usable_by(project_id: str) -> ColumnElement[bool]:
+    """The condition that a project may use a type: it is public, or the project was let in."""
+    return or_(
+        VolumeType.is_public,
+        exists().where(
+            VolumeTypeAccess.volume_type_id == VolumeType.id,
+            VolumeTypeAccess.project_id == project_id,
+        ),
+    )
 
 
 def default_of(tx: Session, project_id: str) -> str | None:

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from db.models import QuotaUsage
+from db.models import QuotaUsage, VolumeTypeAccess
 from tests.api import rows
 from tests.api.conftest import PROJECT, Caller, basic, fault
-from tests.api.test_volume_types import create
+from tests.api.test_volume_types import PRIVATE, create
 
 CONFIGURED = {
     "volumes": 10,
@@ -137,6 +137,16 @@ def test_the_default_class_is_every_projects_default(admin: Caller) -> None:
     assert shown["quota_class_set"]["id"] == "default"
     other = admin.get("/os-quota-class-sets/gold").json
     assert other == {"quota_class_set": CONFIGURED | {"id": "gold"}}
+
+
+def test_a_user_hears_of_no_type_that_is_not_for_him(basic_app: Flask) -> None:
+    root, ann = basic(basic_app, "root", "ops"), basic(basic_app, "ann", PROJECT)
+    type_id = create(root, "hidden", **PRIVATE)
+    assert "volumes_hidden" not in limits(ann, PROJECT)
+    assert "volumes_hidden" not in ann.get(f"/os-quota-sets/{PROJECT}/defaults").text
+    assert limits(root, PROJECT)["volumes_hidden"] == -1
+    rows.add(VolumeTypeAccess(volume_type_id=type_id, project_id=PROJECT))
+    assert limits(ann, PROJECT)["volumes_hidden"] == -1
 
 
 def test_a_user_sees_the_own_quota_and_changes_none(basic_app: Flask) -> None:

@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from db import quota
-from db.models import Quota, QuotaUsage, Reservation, Volume, new_id
+from db.models import (
+    Group,
+    Quota,
+    QuotaUsage,
+    Reservation,
+    Snapshot,
+    Volume,
+    VolumeType,
+    new_id,
+)
 from db.quota import OverQuota, volume_deltas
 from tests.db.conftest import Database
 
@@ -123,3 +132,66 @@ def test_a_volume_may_be_too_large_by_itself(database: Database) -> None:
     limits = LIMITS | {"per_volume_gigabytes": 3}
     with pytest.raises(OverQuota, match="per_volume"), database.writing() as tx:
         quota.reserve(tx, flow, "p", volume_deltas(1, 4, None), limits, 4)
+
+
+def _snapshot(volume: Volume, gib: int) -> Snapshot:
+    return Snapshot(
+        id=new_id(),
+        project_id=volume.project_id,
+        user_id="u",
+        volume_id=volume.id,
+        size=gib,
+        status="available",
+        charged_count=1,
+        charged_gib=gib,
+        charged_type_id=volume.charged_type_id,
+    )
+
+
+def test_a_volume_with_its_snapshots_is_charged_to_another_project(database: Database) -> None:
+    with database.writing() as tx:
+        type_id = tx.scalars(select(VolumeType.id)).first()
+        volume = _volume("p")
+        volume.charged_count, volume.charged_gib, volume.charged_type_id = 1, 4, type_id
+        tx.add(volume)
+        tx.flush()  # before what refers to it
+        rows: list[Volume | Snapshot] = [volume, _snapshot(volume, 4)]
+        tx.add_all(rows)
+        tx.flush()
+        for (project, resource), amount in quota.charged(tx).items():
+            tx.add(QuotaUsage(project_id=project, resource=resource, in_use=amount, reserved=0))
+        tx.add(Quota(project_id="full", resource=f"snapshots_{type_id}", hard_limit=0))
+    with pytest.raises(OverQuota) as refusal, database.writing() as tx:
+        quota.move(tx, rows, "p", "full", LIMITS)
+    assert refusal.value.resource == "snapshots___DEFAULT__"
+    assert _usage(database, "full") == {}
+
+    with database.writing() as tx:
+        rows = [tx.get_one(Volume, volume.id), tx.scalars(select(Snapshot)).one()]
+        quota.move(tx, rows, "p", "a", LIMITS)
+        for row in rows:
+            row.project_id = "a"
+    expected = {"volumes": 1, "gigabytes": 8, "snapshots": 1}
+    assert {k: v for k, v in _usage(database, "a").items() if "_" not in k} == {
+        resource: (amount, 0) for resource, amount in expected.items()
+    }
+    assert set(_usage(database, "p").values()) == {(0, 0)}
+    with database.writing() as tx:
+        assert {key[0] for key in quota.charged(tx)} == {"a"}
+        quota.give_back(tx, tx.scalars(select(Snapshot)).one())
+    assert _usage(database, "a")["snapshots"] == (0, 0)
+    assert _usage(database, "a")["gigabytes"] == (4, 0)
+
+
+def test_a_group_is_charged_by_count(database: Database) -> None:
+    group = Group(project_id="p", charged_count=1)
+    flow = database.flow()
+    with database.writing() as tx:
+        quota.reserve(tx, flow, "p", quota.group_deltas(1), {"groups": 1})
+        quota.commit(tx, flow)
+    with pytest.raises(OverQuota), database.writing() as tx:
+        quota.reserve(tx, flow, "p", quota.group_deltas(1), {"groups": 1})
+    with database.writing() as tx:
+        quota.give_back(tx, group)
+        quota.give_back(tx, group)
+    assert _usage(database, "p") == {"groups": (0, 0)}
