@@ -102,7 +102,8 @@ def find(attachment_id: str) -> Attachment:
         if not who.is_admin:
             query = query.where(Attachment.project_id == who.project_id)
         with reading() as tx:
-            row = tx.scalars(query).first()
+            # a flow may have changed the one that this request has read before
+            row = tx.scalars(query.execution_options(populate_existing=True)).first()
     if row is None:
         raise attachments.missing(attachment_id)
     return row

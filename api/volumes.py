@@ -12,7 +12,7 @@ from api.errors import ApiError
 from api.listing import listed
 from api.microversion import at_least
 from api.paging import AnyRow, AnySelect
-from api.policy import authorize
+from api.policy import allowed, authorize
 from api.query import flag
 from api.schemas.fields import is_uuid
 from api.schemas.volumes import (
@@ -155,6 +155,7 @@ def create_volume(body: dict[str, Any]) -> dict[str, Any]:
             "source_volid": volume["source_volid"],
             "image_ref": volume["image_id"] or volume["image_ref"] or None,
             "scheduler_hints": body["scheduler_hints"] or {},
+            "may_multiattach": allowed("volume:multiattach"),
         },
     )
     return made(volume_id)

@@ -192,7 +192,7 @@ def _leave_disconnect(tx: Session, attachment: Attachment, volume: Volume, reque
             volume_id=attachment.id,
             host=host,
             op={**order, "verb": "disconnect"},
-            epoch=attachment.epoch,
+            epoch=attachment.epoch + 1,  # its connection was made under this one
             reason="its volume was detached by force",
         )
     )

@@ -10,6 +10,18 @@ from db import capacity, holds, quota
 from db.models import Flow, Residue, Snapshot, Volume
 from db.models.flow import PARKED, SUPERSEDED
 
+FINAL = frozenset({"destroy", "destroy_snapshot"})
+"""What leaves a name that is never used again, so no later order can come for it."""
+
+
+def order_epoch(residue: Residue) -> int:
+    """The epoch of the next order to settle a residue.
+
+    It outbids whatever was there before, but only what is final may outbid what comes later: a
+    connection may be made again under its name, and then it is no leftover any more.
+    """
+    return residue.epoch + (residue.tries if residue.op["verb"] in FINAL else 0)
+
 
 def leave(
     tx: Session,

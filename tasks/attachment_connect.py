@@ -17,7 +17,7 @@ from db.transitions import (
     owned,
     take,
 )
-from tasks.connection import ordered, placed
+from tasks.connection import access, ordered, placed
 from tasks.definition import FlowDefinition, NodeOrder, Results, Run
 from tasks.refusals import Refused
 
@@ -41,7 +41,7 @@ def extract(run: Run) -> Results:
     mode = "ro" if volume.readonly else attachment.attach_mode or connector.get("mode", "rw")
     return {
         "previous_status": previous,
-        "mode": mode,
+        "access": {**access(run, volume, mode), "attachment_id": attachment.id},
         **placed(
             run, volume, attachments.object_name(attachment.id), {**connector, "mode": mode}, mode
         ),
@@ -84,10 +84,10 @@ def finish(run: Run) -> Results:
         run.tx,
         run.flow,
         connector=connector,
-        connection_info=flat(run.ctx["connection_info"], run.ctx["mode"]),
+        connection_info=flat(run.ctx["connection_info"], run.ctx["access"]),
         attached_host=connector.get("host"),
         mountpoint=connector.get("mountpoint", "na"),
-        attach_mode=run.ctx["mode"],
+        attach_mode=run.ctx["access"]["access_mode"],
         attach_time=utcnow(),
         status=ATTACHING,
         flow_id=None,
@@ -98,13 +98,10 @@ def finish(run: Run) -> Results:
     return None
 
 
-def flat(connection_info: dict[str, Any], mode: str) -> dict[str, Any]:
+def flat(connection_info: dict[str, Any], access: dict[str, Any]) -> dict[str, Any]:
     """What a node has answered, as attachments show it: its `data` and the type side by side."""
-    return {
-        "access_mode": mode,
-        "driver_volume_type": connection_info["driver_volume_type"],
-        **connection_info["data"],
-    }
+    named = {"driver_volume_type": connection_info["driver_volume_type"]}
+    return {**connection_info["data"], **access, **named}
 
 
 def _make(run: Run, volume: Volume) -> None:

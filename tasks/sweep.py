@@ -16,7 +16,7 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from config.routing import CONTROL, NODE_PREFIX, SCHEDULER, node_queue
-from db import capacity, holds, journal
+from db import capacity, holds, journal, residues
 from db.liveness import Liveness, read_liveness
 from db.models import Claim, Clock, Flow, Node, QueueProbe, Residue, utcnow
 from db.models.flow import PARKED, RUNNING, SUPERSEDED, UNDOING, UNFINISHED
@@ -236,7 +236,7 @@ def _settle(engine: Engine, tick: int, residue_id: str) -> int:
             message = {
                 "v": VERSION,
                 "residue": residue.id,
-                "epoch": residue.epoch + residue.tries,
+                "epoch": residues.order_epoch(residue),
                 "ledger": node.ledger,
                 "op": residue.op,
             }

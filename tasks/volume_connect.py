@@ -4,7 +4,7 @@ The volume keeps its status; it is this flow's only while its node works. The re
 the node, so admission is the last step.
 """
 
-from tasks.connection import let_be, ordered, placed, take_as_it_is
+from tasks.connection import access, let_be, ordered, placed, take_as_it_is
 from tasks.definition import FlowDefinition, NodeOrder, Results, Run
 
 connect_volume = FlowDefinition("volume.connect", admission="finish")
@@ -16,7 +16,10 @@ def extract(run: Run) -> Results:
     volume = take_as_it_is(run)
     connector = run.flow.payload["connector"]
     mode = "ro" if volume.readonly else connector.get("mode", "rw")
-    return {"mode": mode, **placed(run, volume, volume.object_name, connector, mode)}
+    return {
+        "access": access(run, volume, mode),
+        **placed(run, volume, volume.object_name, connector, mode),
+    }
 
 
 @extract.compensation
@@ -42,7 +45,7 @@ def disconnect(run: Run) -> NodeOrder:
 def finish(run: Run) -> Results:
     """Leave the node's answer with the request, where the API has it from."""
     found = run.ctx["connection_info"]
-    shown = {**found, "data": {"access_mode": run.ctx["mode"], **found["data"]}}
+    shown = {**found, "data": {**found["data"], **run.ctx["access"]}}
     run.flow.payload = {**run.flow.payload, "answer": {"connection_info": shown}}
     let_be(run)
     return None

@@ -27,6 +27,11 @@ class VolumeType(Base):
 
     __table_args__ = (Index("ix_volume_types_qos_specs", "qos_specs_id"),)
 
+    @property
+    def multiattach(self) -> bool:
+        """Whether several hosts may have a volume of this type: it says so in Cinder's words."""
+        return str(self.extra_specs.get("multiattach", "")).lower().split() == ["<is>", "true"]
+
 
 class VolumeTypeEncryption(Base):
     """How a type's volumes are encrypted; `key_size` in bits, `control_location` front-end or

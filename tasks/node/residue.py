@@ -40,7 +40,12 @@ def register(app: Celery, node: Node) -> None:
         if isinstance(answer, Ended):
             if answer.how == "busy":
                 return {"ended": answer.how, "reason": answer.reason}  # the other one will answer
-            answer = {"outcome": answer.how, "error": {"type": "Stale", "message": answer.reason}}
+            # What may be made again under its name was, so there is no leftover any more.
+            overtaken = not work.destroys and body["ledger"] == node.ledger.uuid
+            answer = {
+                "outcome": "done" if overtaken else answer.how,
+                "error": {"type": "Stale", "message": answer.reason},
+            }
         elif answer["outcome"] != "done":
             # The residue is asked for again as it is, and then must not get this answer again.
             node.ledger.abandon(work)
