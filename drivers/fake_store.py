@@ -5,6 +5,7 @@ Objects may have any name: those that are not ours are what could be managed.
 
 import sqlite3
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from pathlib import Path
@@ -114,6 +115,7 @@ class MemoryStore(Store):
             return dict(self._connections)
 
 
+_ATTEMPTS = 250
 _TABLES = """
 CREATE TABLE IF NOT EXISTS object (
     name TEXT PRIMARY KEY, pool TEXT NOT NULL, size_gib INTEGER NOT NULL
@@ -135,9 +137,21 @@ class FileStore(Store):
             path, timeout=30, isolation_level=None, check_same_thread=False
         )
         # WAL without a flush at each commit survives the process, which is what a fake needs.
-        self._base.execute("PRAGMA journal_mode = WAL")
+        self._use_wal()
         self._base.execute("PRAGMA synchronous = OFF")
         self._base.executescript(_TABLES)
+
+    def _use_wal(self) -> None:
+        # Unlike every other statement this one does not wait for a process that does the same.
+        for attempt in reversed(range(_ATTEMPTS)):
+            try:
+                self._base.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError:
+                if not attempt:
+                    raise
+                time.sleep(0.02)
+            else:
+                return
 
     def get(self, name: str) -> int | None:
         row = self._one("SELECT size_gib FROM object WHERE name = ?", name)

@@ -16,8 +16,8 @@ from drivers.copying import copy, has_writer
 from drivers.errors import ObjectBusy, OutOfSpace
 from drivers.folder import HALF_MADE, MARKER, closing
 from drivers.progress import watched
-from tests.drivers.abilities import snapshot_of
 from tests.drivers.contract import volume_in
+from tests.drivers.copies import snapshot_of
 from tests.drivers.test_file import file_backend, names_in, needs_qemu, path_of
 from tests.drivers.test_file_faults import MIB, in_a_process
 

@@ -23,38 +23,13 @@ from drivers.errors import (
 from drivers.fake_faults import write_faults
 from drivers.fake_store import FileStore, MemoryStore, Store
 from drivers.registry import load_backend
-from tests.drivers.abilities import (
-    ClonesContract,
-    ConnectsContract,
-    ManagesContract,
-    RevertsContract,
-)
+from tests.drivers.abilities import ConnectsContract, ManagesContract
 from tests.drivers.contract import PersistentContract, volume_in
+from tests.drivers.copies import ClonesContract, RevertsContract
 
 
 def fake_backend(**options: Any) -> Driver:
     return load_backend("main", {"driver": "fake", **options})
-
-
-def leave_half_made(driver: Driver, volume: VolumeRef) -> None:
-    """Through its faults, since they are how a fake leaves anything behind."""
-    path = Path(driver.options["faults_file"])
-    write_faults(path, {"create": [{"fault": "fail_after", "match": volume.object_name}]})
-    with pytest.raises(DriverFailed):
-        driver.create(volume)
-    path.unlink()
-
-
-def leave_half_made_snapshot(driver: Driver, snapshot: SnapshotRef) -> None:
-    assert isinstance(driver, Snapshots)
-    path = Path(driver.options["faults_file"])
-    volume = volume_in(driver)
-    driver.create(volume)
-    write_faults(path, {"create_snapshot": [{"fault": "fail_after"}]})
-    with pytest.raises(DriverFailed):
-        driver.create_snapshot(snapshot, volume)
-    path.unlink()
-    driver.delete(volume)
 
 
 class TestInMemory(RevertsContract, ClonesContract, ConnectsContract, ManagesContract):
@@ -63,10 +38,22 @@ class TestInMemory(RevertsContract, ClonesContract, ConnectsContract, ManagesCon
         return fake_backend(faults_file=str(tmp_path / "faults.json"))
 
     def leave_half_made(self, driver: Driver, volume: VolumeRef) -> None:
-        leave_half_made(driver, volume)
+        """Through its faults, since they are how a fake leaves anything behind."""
+        path = Path(driver.options["faults_file"])
+        write_faults(path, {"create": [{"fault": "fail_after", "match": volume.object_name}]})
+        with pytest.raises(DriverFailed):
+            driver.create(volume)
+        path.unlink()
 
     def leave_half_made_snapshot(self, driver: Driver, snapshot: SnapshotRef) -> None:
-        leave_half_made_snapshot(driver, snapshot)
+        assert isinstance(driver, Snapshots)
+        path, volume = Path(driver.options["faults_file"]), volume_in(driver)
+        driver.create(volume)
+        write_faults(path, {"create_snapshot": [{"fault": "fail_after"}]})
+        with pytest.raises(DriverFailed):
+            driver.create_snapshot(snapshot, volume)
+        path.unlink()
+        driver.delete(volume)
 
 
 class TestThickPools(TestInMemory):

@@ -15,8 +15,9 @@ from drivers.base import GIB, Driver, SnapshotRef, VolumeRef
 from drivers.errors import BackendUnavailable, DriverFailed, InvalidOptions
 from drivers.folder import HALF_MADE, MARKER
 from drivers.registry import load_backend
-from tests.drivers.abilities import ConnectsContract, CopyDataContract, ManagesContract
+from tests.drivers.abilities import ConnectsContract, ManagesContract
 from tests.drivers.contract import volume_in
+from tests.drivers.copies import CopyDataContract
 
 
 def file_backend(folder: Path, **options: Any) -> Driver:

@@ -17,6 +17,7 @@ from config.routing import CONTROL, EVENTS, node_queue
 from config.settings import Settings, load
 from tasks.node.app import make_node_celery
 from tasks.node.ledger import Ledger
+from tasks.node.steps import STEPS
 
 FINISH = "volume.create.finish"
 LEDGER = "5e7a6f2c-0b0e-4a53-9a7a-2f1f0f6c4d11"
@@ -175,3 +176,26 @@ def running_node(settings: Settings, pool: str = "solo") -> Iterator[Harness]:
             state.should_terminate = 0
             for _ in range(2):
                 harness.send_alone("node.ping", {"v": 1, "tick": 0})
+
+
+def source(name: str, size_gib: int = 1) -> dict[str, Any]:
+    return {"kind": name.partition("-")[0], "object": name, "size_gib": size_gib}
+
+
+def order(
+    host: str, task: str, name: str, *, epoch: int = 1, size_gib: int = 1, **op: Any
+) -> dict[str, Any]:
+    """What the engine sends for `task`, about the object `name`."""
+    asked = message(host, STEPS[task], epoch=epoch, size_gib=size_gib)
+    asked["op"].update(object=name, **op)
+    return asked
+
+
+def do(node: Harness, task: str, name: str, **op: Any) -> dict[str, Any]:
+    """Have `task` done; returns the reply."""
+    node.send(task, order(node.host, task, name, **op))
+    return dict(node.next().body["reply"])
+
+
+def named(kind: str) -> str:
+    return f"{kind}-{uuid.uuid4()}"

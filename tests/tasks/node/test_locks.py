@@ -42,6 +42,26 @@ def test_different_objects_do_not_wait_for_each_other(tmp_path: Path) -> None:
         pass
 
 
+def test_many_hold_a_lock_shared_or_one_alone(tmp_path: Path) -> None:
+    locks = Locks(tmp_path / "locks")
+
+    with (
+        locks.object("volume-1", wait=0, shared=True),
+        locks.object("volume-1", wait=0, shared=True),
+        pytest.raises(LockTimeoutError) as late,
+        locks.object("volume-1", wait=0),
+    ):
+        pytest.fail("one held a lock alone that others held")
+    assert late.value.name == "volume-1"
+
+    with (
+        locks.object("volume-1", wait=0),
+        pytest.raises(LockTimeoutError),
+        locks.object("volume-1", wait=0, shared=True),
+    ):
+        pytest.fail("one held a lock that another held alone")
+
+
 def test_whoever_waits_too_long_is_told(tmp_path: Path) -> None:
     locks = Locks(tmp_path / "locks")
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from drivers.fake_store import FileStore
+from tasks.node.steps import STEPS
 from tests.tasks.node.support import (
     LEDGER,
     Harness,
@@ -62,6 +64,60 @@ def test_asked_again_it_answers_again_but_an_older_epoch_settles_nothing(
     node.send_alone(SETTLE, residue(host, volume, epoch))
 
     assert node.next().body["outcome"] == outcome
+
+
+def of(host: str, verb: str, kind: str, epoch: int = 2) -> dict[str, Any]:
+    asked = residue(host, str(uuid.uuid4()), epoch)
+    volume = asked["op"]["object"]
+    name = f"{kind}-{uuid.uuid4()}"
+    source = {"kind": "volume", "object": volume, "size_gib": 1}
+    asked["op"] |= {"verb": verb, "object": name, "source": source}
+    return asked
+
+
+def test_a_snapshot_a_connection_and_an_adoption_are_undone(
+    node: Harness, tmp_path: Path, host: str
+) -> None:
+    store = FileStore(tmp_path / "objects")
+    snapshot = of(host, "destroy_snapshot", "snapshot")
+    connection = of(host, "disconnect", "attachment")
+    adoption = of(host, "release", "volume")
+    store.put(snapshot["op"]["object"], "fake", 1, None)
+    store.connect(connection["op"]["object"], "volume-1")
+    store.put(adoption["op"]["object"], "fake", 2, None)
+    adoption["op"]["reference"] = {"source-name": "legacy"}
+
+    for asked in (snapshot, connection, adoption):
+        node.send_alone(SETTLE, asked)
+        assert node.next().body["outcome"] == "done"
+
+    assert store.items() == [("legacy", 2)]
+    assert store.connections() == {}
+
+
+def test_what_was_only_undone_may_come_again_but_what_was_destroyed_may_not(
+    node: Harness, tmp_path: Path, host: str
+) -> None:
+    for verb, task, kind, ends in (
+        ("disconnect", "attachment.connect.connect", "attachment", "done"),
+        ("destroy_snapshot", "snapshot.create.create", "snapshot", "clean"),
+    ):
+        settled = of(host, verb, kind)
+        FileStore(tmp_path / "objects").put(settled["op"]["source"]["object"], "fake", 1, None)
+        node.send_alone(SETTLE, settled)
+        node.next()
+        op = settled["op"] | {"connector": {"host": "a"}, "mode": "rw", "verb": STEPS[task]}
+
+        node.send(task, message(host, epoch=3, op=op))
+
+        assert node.next().body["reply"]["outcome"] == ends
+
+
+@pytest.mark.parametrize("verb", ["create", "connect", "adopt", "extend", "x"])
+def test_a_verb_that_undoes_nothing_is_parked(node: Harness, host: str, verb: str) -> None:
+    node.send_alone(SETTLE, of(host, verb, "volume"))
+
+    assert node.next().task == "flow.parked"
 
 
 def test_nothing_there_is_settled_too(node: Harness, host: str) -> None:
