@@ -37,6 +37,7 @@ RESOURCES: tuple[str, ...] = (
     "api.availability_zones",
     "api.hosts",
     "api.clusters",
+    "api.manageable",
     "api.capabilities",
     "api.resource_filters",
     "api.workers",

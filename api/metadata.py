@@ -49,18 +49,27 @@ def remove(model: type[Volume | Snapshot], resource_id: str, key: str) -> None:
 
 
 def change(
-    model: type[Volume | Snapshot], resource_id: str, make: Callable[[Pairs], Pairs]
+    model: type[Volume | Snapshot],
+    resource_id: str,
+    make: Callable[[Pairs], Pairs],
+    *,
+    of_image: bool = False,
 ) -> Pairs:
-    """Rewrite the pairs under a lock of their row. Raises ApiError: 404, or 412 where they are not
-    those of an If-Match (from 3.15 on)."""
+    """Rewrite the pairs (or those of a volume's image) under a lock of their row.
+
+    Raises ApiError: 404, or 412 where they are not those of an If-Match (from 3.15 on).
+    """
+    column = "image_meta" if of_image else "meta"
     with writing() as tx:
         row: Volume | Snapshot | None = locked(tx, model, resource_id)
         if row is None:  # it went since it was found
             raise ApiError(404, f"{model.__name__} {resource_id} could not be found.")
-        if at_least(ETAG_SINCE) and request.if_match and _etag(row.meta) not in request.if_match:
+        before: Pairs = getattr(row, column)
+        if at_least(ETAG_SINCE) and request.if_match and _etag(before) not in request.if_match:
             raise ApiError(412, "The metadata was changed meanwhile; read it again.")
-        row.meta = make(row.meta)
-        return row.meta
+        after = make(before)
+        setattr(row, column, after)
+        return after
 
 
 def _refuse_missing(

@@ -41,6 +41,11 @@ def _reset_status(snapshot_id: str, arguments: dict[str, Any]) -> int:
     return ACCEPTED
 
 
+def _unmanage(snapshot_id: str, _arguments: Any) -> int:
+    admission.submit("snapshot.unmanage", snapshot_id, {})
+    return ACCEPTED
+
+
 def _update_status(snapshot_id: str, arguments: dict[str, Any]) -> int:
     with writing() as tx:
         update_status(tx, snapshot_id, arguments["status"], arguments["progress"])
@@ -50,6 +55,7 @@ def _update_status(snapshot_id: str, arguments: dict[str, Any]) -> int:
 ACTIONS: Mapping[str, tuple[str, Callable[[str, Any], int]]] = {
     "force_delete": ("volume_extension:snapshot_admin_actions:force_delete", _force_delete),
     "reset_status": ("volume_extension:snapshot_admin_actions:reset_status", _reset_status),
+    "unmanage": ("snapshot_extension:snapshot_unmanage", _unmanage),
     "update_status": (
         "snapshot_extension:snapshot_actions:update_snapshot_status",
         _update_status,

@@ -5,7 +5,7 @@ from typing import Any, NoReturn, TypeAlias
 
 from flask import Response
 
-from api import admission, volume_use
+from api import admission, image_metadata, volume_use
 from api.blueprint import Blueprint
 from api.context import current
 from api.errors import TEXTS, ApiError
@@ -91,6 +91,18 @@ def _revert(volume_id: str, arguments: dict[str, Any]) -> int:
     return ACCEPTED
 
 
+def _retype(volume_id: str, arguments: dict[str, Any]) -> int:
+    found(volume_id, "volume:retype")
+    admission.submit("volume.retype", volume_id, arguments)
+    return ACCEPTED
+
+
+def _unmanage(volume_id: str, _arguments: Any) -> int:
+    found(volume_id, "volume_extension:volume_unmanage")
+    admission.submit("volume.unmanage", volume_id, {})
+    return ACCEPTED
+
+
 def _not_here(rule: str, text: str) -> Action:
     """An action that this installation has nothing for: refused, once it is allowed."""
 
@@ -113,6 +125,11 @@ ACTIONS: dict[str, Action] = {
     "set_readonly": _set_readonly,
     **volume_use.ACTIONS,
     "revert": _revert,
+    "retype": _retype,
+    "unmanage": _unmanage,
+    "set_image_metadata": image_metadata.set_pairs,
+    "unset_image_metadata": image_metadata.unset,
+    "show_image_metadata": image_metadata.show,
     "migrate": _not_here(f"{ADMIN_ACTIONS}migrate_volume", NO_MIGRATION),
     "migrate_completion": _not_here(
         f"{ADMIN_ACTIONS}migrate_volume_completion",

@@ -10,10 +10,11 @@ from tasks.placement import place
 from tasks.refusals import Refused
 
 
-def managing_pool(run: Run, host: str) -> Pool:
+def managing_pool(run: Run, host: str, *, of_several: bool = False) -> Pool:
     """The pool `host@backend#pool`, or the only one of `host@backend`, whose driver can manage.
 
-    Raises Refused: 404 where there is none, 503 while it takes nothing new, 400 if it cannot.
+    With `of_several` any one will do. Raises Refused: 404 where there is none, 503 while it takes
+    nothing new, 400 if it cannot.
     """
     by_name = Pool.name == host if "#" in host else Pool.backend == host
     rows = run.tx.execute(
@@ -26,7 +27,7 @@ def managing_pool(run: Run, host: str) -> Pool:
     ).all()
     if not rows:
         raise Refused(404, f"Service cinder-volume could not be found on host {host}.")
-    if len(rows) > 1:
+    if len(rows) > 1 and not of_several:
         raise Refused(400, f"Invalid input received: {host} has several pools; name one of them.")
     pool, backend, node = rows[0]
     if not (backend.enabled and backend.up and node.state == ACTIVE) or backend.frozen:

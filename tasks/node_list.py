@@ -13,7 +13,7 @@ ask_node = FlowDefinition("node", admission="finish")
 @ask_node.step()
 def extract(run: Run) -> Results:
     """Find the back end, which must be up and able to manage."""
-    return placed_in(managing_pool(run, run.flow.payload["host"]))
+    return placed_in(managing_pool(run, run.flow.payload["host"], of_several=True))
 
 
 @ask_node.node_step()

@@ -90,6 +90,7 @@ class SnapshotAction(Body):
     reset_status = fields.Nested(SnapshotReset, data_key="os-reset_status")
     update_status = fields.Nested(SnapshotStatusUpdate, data_key="os-update_snapshot_status")
     force_delete = fields.Raw(data_key="os-force_delete", allow_none=True)
+    unmanage = fields.Raw(data_key="os-unmanage", allow_none=True)
 
     @validates_schema
     def _is_one(self, data: dict[str, Any], **_options: Any) -> None:

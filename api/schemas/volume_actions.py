@@ -6,7 +6,7 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 
 from api.blueprint import Body
 from api.schemas.attachments import MODE, Connector, short
-from api.schemas.fields import Identifier, Size, Truth
+from api.schemas.fields import Identifier, Name, Size, Truth, pairs
 from db.transitions import SETTABLE
 
 ATTACH_STATUSES = (
@@ -104,6 +104,28 @@ class Revert(Body):
     snapshot_id = Identifier(required=True)
 
 
+class Retype(Body):
+    """The new type, by id or name, and whether the volume may be moved to another pool for it."""
+
+    new_type = Name(required=True, validate=validate.Length(min=1, error="It must not be empty."))
+    migration_policy = fields.String(
+        load_default="never",
+        validate=validate.OneOf(["never", "on-demand"], error="It must be one of {choices}."),
+    )
+
+
+class ImageMetadata(Body):
+    """Pairs of a volume's image metadata."""
+
+    metadata = pairs(required=True)
+
+
+class ImageMetadataKey(Body):
+    """The key of one such pair."""
+
+    key = short(required=True)
+
+
 class VolumeAction(Body):
     """The body of an action: its name with its arguments, and nothing else."""
 
@@ -123,6 +145,11 @@ class VolumeAction(Body):
     initialize_connection = fields.Nested(InitializeConnection, data_key="os-initialize_connection")
     terminate_connection = fields.Nested(TerminateConnection, data_key="os-terminate_connection")
     revert = fields.Nested(Revert, data_key="revert")
+    retype = fields.Nested(Retype, data_key="os-retype")
+    unmanage = fields.Raw(data_key="os-unmanage", allow_none=True)
+    set_image_metadata = fields.Nested(ImageMetadata, data_key="os-set_image_metadata")
+    unset_image_metadata = fields.Nested(ImageMetadataKey, data_key="os-unset_image_metadata")
+    show_image_metadata = fields.Raw(data_key="os-show_image_metadata", allow_none=True)
     migrate = fields.Dict(data_key="os-migrate_volume")
     migrate_completion = fields.Dict(data_key="os-migrate_volume_completion")
     upload_image = fields.Dict(data_key="os-volume_upload_image")
