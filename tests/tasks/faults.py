@@ -24,6 +24,9 @@ CALLS = {
     "create": "create",
     "destroy": "delete",
     "extend": "extend",
+    "create_snapshot": "create_snapshot",
+    "destroy_snapshot": "delete_snapshot",
+    "revert": "revert",
     "connect": "connect",
     "disconnect": "disconnect",
     "adopt": "adopt",
@@ -283,15 +286,26 @@ def abort(world: World, delivery: Delivery) -> None:
 
 
 def force_delete(world: World, delivery: Delivery) -> None:
-    """An administrator deletes the volume by force."""
-    world.delete(_volume_of(world, delivery), force=True)
+    """An administrator deletes the volume (or the snapshot that is at hand) by force."""
+    if _is_of_snapshot(delivery):
+        world.delete_snapshot(delivery.message["resource"], force=True)
+    else:
+        world.delete(_volume_of(world, delivery), force=True, cascade=True)
 
 
 def reset_to_error(world: World, delivery: Delivery) -> None:
-    """An administrator sets the volume's status, and that it is detached."""
+    """An administrator sets the volume's status (or the snapshot's), and that it is detached."""
+    status = {"status": "error", "attach_status": "detached"}
     volume_id = _volume_of(world, delivery)
     with world.writing() as tx:
-        overrides.reset_volume(tx, volume_id, "req-reset", status="error", attach_status="detached")
+        if _is_of_snapshot(delivery):
+            overrides.reset_snapshot_status(tx, delivery.message["resource"], "error")
+        else:
+            overrides.reset_volume(tx, volume_id, "req-reset", **status)
+
+
+def _is_of_snapshot(delivery: Delivery) -> bool:
+    return str(delivery.message["kind"]).startswith("snapshot.")
 
 
 def _volume_of(world: World, delivery: Delivery) -> str:

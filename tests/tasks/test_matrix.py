@@ -7,7 +7,7 @@ begin one. Each case ends with the invariants, and with what the user is owed.
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import cycle, islice
+from itertools import count, cycle, islice
 from typing import Any
 
 import pytest
@@ -98,30 +98,61 @@ def _retype(world: World) -> str:
     return volume_id
 
 
+def _snapshot(world: World) -> str:
+    return world.snapshot(_a_volume(world))
+
+
+def _delete_snapshot(world: World) -> str:
+    snapshot_id = _snapshot(world)
+    world.settle()
+    world.delete_snapshot(snapshot_id)
+    return snapshot_id
+
+
+def _revert(world: World) -> str:
+    volume_id = _a_volume(world)
+    snapshot_id = world.snapshot(volume_id)
+    world.settle()
+    world.revert(volume_id, snapshot_id)
+    return volume_id
+
+
 START: dict[str, Callable[[World], str]] = {
     "volume.create": _create,
     "volume.delete": _delete,
     "volume.extend": _extend,
+    "volume.revert": _revert,
     "volume.connect": _connect,
     "volume.disconnect": _disconnect,
     "volume.manage": _manage,
     "volume.unmanage": _unmanage,
     "volume.retype": _retype,
+    "snapshot.create": _snapshot,
+    "snapshot.delete": _delete_snapshot,
     "attachment.connect": _attach,
     "attachment.disconnect": _detach,
 }
-"""How to begin a flow of each kind on a volume of SIZE; returns the volume's id."""
+"""How to begin a flow of each kind on a volume of SIZE; returns the id of what is to be seen."""
 
 Seen = tuple[str, int, bool] | None
 ENDS: dict[tuple[str, str], Seen] = {
     ("volume.create", DONE): ("available", SIZE, True),
     ("volume.create", UNDONE): ("error", SIZE, False),
+    ("volume.delete", UNDONE): ("error_deleting", SIZE, True),
     ("volume.delete", PARKED): ("error_deleting", SIZE, True),
     ("volume.delete", UNTOUCHED): ("available", SIZE, True),
     ("volume.extend", DONE): ("available", LARGER, True),
     ("volume.extend", UNDONE): ("error_extending", SIZE, True),
     ("volume.extend", PARKED): ("error_extending", SIZE, True),
     ("volume.extend", UNTOUCHED): ("available", SIZE, True),
+    ("volume.revert", DONE): ("available", SIZE, True),
+    ("volume.revert", UNDONE): ("available", SIZE, True),
+    ("volume.revert", PARKED): ("error", SIZE, True),
+    ("volume.revert", UNTOUCHED): ("available", SIZE, True),
+    ("snapshot.create", DONE): ("available", SIZE, True),
+    ("snapshot.create", UNDONE): ("error", SIZE, False),
+    ("snapshot.delete", PARKED): ("error_deleting", SIZE, True),
+    ("snapshot.delete", UNTOUCHED): ("available", SIZE, True),
     ("volume.connect", DONE): ("available", SIZE, True),
     ("volume.connect", UNTOUCHED): ("available", SIZE, True),
     ("volume.disconnect", DONE): ("available", SIZE, True),
@@ -140,7 +171,7 @@ ENDS: dict[tuple[str, str], Seen] = {
     ("attachment.disconnect", UNTOUCHED): ("attaching", SIZE, True),
     ("attachment.disconnect", PARKED): ("in-use", SIZE, True),
 }
-"""What the user sees of the volume: status, size, whether it has a place. Else there is none."""
+"""What the user sees of it: status, size, whether it has a place. Else there is none."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -256,7 +287,7 @@ def _admission(definition: FlowDefinition) -> int:
 def _turns(definition: FlowDefinition, step: Step) -> Iterator[str]:
     """What makes a flow of this kind come to the compensation of `step`."""
     pivot, floor = definition.index(definition.pivot), definition.index(definition.retry_from)
-    if pivot is None or definition.undo_clean_pivot:
+    if pivot is None or definition.undo_clean_pivot or step.index + 1 < pivot:
         yield "undo"
     if floor is not None and step.index >= floor:
         yield "retry"
@@ -278,8 +309,8 @@ def _cases() -> Iterator[Case]:
     on_nodes = NODE_FAULTS | LOST_FOR_GOOD
     turns = {True: (cycle(on_nodes), 12), False: (cycle(CONTROL_FAULTS), 3)}
     for definition, step, task, turn, on_node in targets(FLOWS):
-        names, count = turns[on_node]
-        chosen = set(islice(names, count))
+        names, how_many = turns[on_node]
+        chosen = set(islice(names, how_many))
         for name, fault in (on_nodes if on_node else CONTROL_FAULTS).items():
             end = end_of(definition, step, turn, name)
             yield Case(definition, task, turn, name, fault, end, name in chosen)
@@ -302,7 +333,7 @@ def _interventions(
     yield "status-reset", RESET_STATUS, RESET
     if on_node:
         end = end_of(definition, step, turn, "gone-begin")
-        gone = definition.kind in ("volume.delete", "attachment.disconnect")
+        gone = definition.kind in ("volume.delete", "snapshot.delete", "attachment.disconnect")
         yield "node-forgotten", FORGET, DONE if gone else end
 
 
@@ -312,20 +343,31 @@ def _turn_around(case: Case, world: World, patch: pytest.MonkeyPatch) -> None:
     node_step = next((step for step in definition.steps if step.on_node), None)
     if case.turn == "retry" and node_step is not None:
         world.faults.append(faults.DriverFails(node_step.task, "fail_after"))
-    elif case.turn == "undo" and definition.pivot and node_step is not None:
+    elif case.turn == "undo" and definition.undo_clean_pivot and node_step is not None:
         world.faults.append(faults.DriverFails(node_step.task, "fail_before", times=-1))
     elif case.turn == "undo":
-        patch.setattr(definition.steps[-1], "do", _broken)
+        last = definition.index(definition.pivot) or len(definition.steps)
+        patch.setattr(definition.steps[last - 1], "do", _broken_once(definition.steps[last - 1]))
 
 
-def _broken(run: Run) -> Any:
-    raise RuntimeError("injected")
+def _broken_once(step: Step) -> Callable[[Run], Any]:
+    works, attempts = step.do, count()
+
+    def do(run: Run) -> Any:
+        if works is None or next(attempts) == 0:
+            raise RuntimeError("injected")
+        return works(run)
+
+    return do
 
 
-def seen(world: World, volume_id: str) -> Seen:
-    """What the user sees of a volume, as in `ENDS`."""
-    volume = world.volume(volume_id)
-    return (volume.status, volume.size, volume.host is not None) if volume else None
+def seen(world: World, resource_id: str) -> Seen:
+    """What the user sees of a volume or a snapshot, as in `ENDS`."""
+    if volume := world.volume(resource_id):
+        return volume.status, volume.size, volume.host is not None
+    if snapshot := world.snapshot_row(resource_id):
+        return snapshot.status, snapshot.size, snapshot.pool_id is not None
+    return None
 
 
 CASES = list(_cases())
@@ -341,16 +383,20 @@ def test_fault(case: Case, world: World, monkeypatch: pytest.MonkeyPatch) -> Non
     world.faults.append(fault)
     _turn_around(case, world, monkeypatch)
 
-    volume_id = begin(world)
+    resource_id = begin(world)
     world.finish()
 
     assert fault.struck, world.story()
     if case.end == RESET:
-        world.delete(volume_id)
+        if world.snapshot_row(resource_id):
+            world.delete_snapshot(resource_id)
+        else:
+            world.delete(resource_id, cascade=True)
         world.finish()
-    assert seen(world, volume_id) == ENDS.get((case.definition.kind, case.end)), world.story()
+    assert seen(world, resource_id) == ENDS.get((case.definition.kind, case.end)), world.story()
     if case.end in (DELETED, RESET):
-        assert not any(node.objects() for node in world.nodes.values()), world.story()
+        held = [name for node in world.nodes.values() for name in node.objects()]
+        assert not any(resource_id in name for name in held), world.story()
 
 
 def test_every_flow_is_in_the_matrix() -> None:
