@@ -157,7 +157,7 @@ class DriverOptions(Schema):
     operation_timeout = fields.Float(
         load_default=60.0, validate=validate.Range(min=0, min_inclusive=False)
     )
-    """Seconds after which a call on the back end counts as hung."""
+    """Seconds after which a call that has not moved anything counts as hung."""
 
 
 class Driver(ABC):
