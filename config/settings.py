@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 from urllib.parse import urlsplit
 
+from config.access import A_URL, URL, CorsSettings, KeystoneSettings, check_cors, check_keystone
 from config.rules import (
     NAME,
     SettingsError,
@@ -28,7 +29,6 @@ from config.rules import (
     multipliers,
     names,
     number,
-    origins,
     path,
     seconds,
     shown,
@@ -46,9 +46,6 @@ _HOST = r"[A-Za-z0-9._:-]+"
 _A_HOST = "a host name or address"
 _DATABASE = r"|sqlite:///\S+|postgresql(\+psycopg)?://\S+"
 _A_DATABASE = "empty, sqlite:///<file> or postgresql://user:password@host:port/name"
-_URL = r"|https?://\S+"
-_A_URL = "empty or an http(s):// URL"
-_SERVERS = "empty or host:port, separated by commas"
 _BROKER = r"(rediss?|amqps?)://\S+|memory://\S*"
 _A_BROKER = "redis://, rediss://, amqp:// or amqps:// with host, port and database or vhost"
 
@@ -74,55 +71,18 @@ class ApiSettings:
     admission_timeout: Annotated[float, seconds(0.1, 600)] = 15.0
     max_body_bytes: Annotated[int, whole(1024, 1 << 30, "bytes")] = 114688
     max_limit: Annotated[int, whole(1, 100_000)] = 1000
-    public_url: Annotated[str, text(_URL, _A_URL)] = ""
+    public_url: Annotated[str, text(URL, A_URL)] = ""
     auth: Annotated[str, choice("noauth", "http_basic", "keystone")] = "noauth"
     noauth_off_loopback: Annotated[bool, boolean()] = False
     password_file: Annotated[Path | None, path()] = None
     policy_file: Annotated[Path | None, path()] = None
+    default_group_type: Annotated[str, text(r".{0,255}", "a group type's name, or nothing")] = ""
     default_volume_type: Annotated[str, text(r".{1,255}", "a volume type's name")] = "__DEFAULT__"
     default_availability_zone: Annotated[str, text(r".{1,255}", "a zone's name")] = "nova"
     no_snapshot_gb_quota: Annotated[bool, boolean()] = False
     idempotency_hours: Annotated[int, whole(1, 8760, "hours")] = 24
     rate_limit: Annotated[float, number(0, 1_000_000)] = 0.0
     rate_burst: Annotated[int, whole(1, 1_000_000)] = 100
-
-
-@dataclass(frozen=True, slots=True)
-class KeystoneSettings:
-    """How tokens are validated with ``api.auth = "keystone"``; times in seconds.
-
-    The service's own user is ``username`` with ``password`` in ``project``, or an application
-    credential. ``password`` and ``application_credential_secret`` are secrets.
-    """
-
-    auth_url: Annotated[str, text(_URL, _A_URL)] = ""
-    www_authenticate_uri: Annotated[str, text(_URL, _A_URL)] = ""
-    username: Annotated[str, text(r".{0,255}", "a user's name")] = "cinder"
-    password: Annotated[str, text(r".*", "a password")] = field(default="", repr=False)
-    user_domain: Annotated[str, text(r".{1,64}", "a domain's name")] = "Default"
-    project: Annotated[str, text(r".{1,64}", "a project's name")] = "service"
-    project_domain: Annotated[str, text(r".{1,64}", "a domain's name")] = "Default"
-    application_credential_id: Annotated[str, text(r"\S*", "an id")] = ""
-    application_credential_secret: Annotated[str, text(r"\S*", "a secret")] = field(
-        default="", repr=False
-    )
-    region: Annotated[str, text(r".{0,255}", "empty or a region's id")] = ""
-    interface: Annotated[str, choice("internal", "public", "admin")] = "internal"
-    ca_file: Annotated[Path | None, path()] = None
-    timeout: Annotated[int, whole(1, 600, "seconds")] = 10
-    token_cache_time: Annotated[int, whole(-1, 86400, "seconds")] = 300
-    memcached_servers: Annotated[str, text(r"|[\w.:\[\]-]+(,[\w.:\[\]-]+)*", _SERVERS)] = ""
-    service_token_roles: Annotated[tuple[str, ...], names()] = ("service",)
-    service_type: Annotated[str, text(r"[a-z0-9-]+", "a service's type")] = "block-storage"
-
-
-@dataclass(frozen=True, slots=True)
-class CorsSettings:
-    """Which pages of other origins a browser lets ask; ``max_age`` in seconds."""
-
-    allowed_origins: Annotated[tuple[str, ...], origins()] = ()
-    allow_credentials: Annotated[bool, boolean()] = False
-    max_age: Annotated[int, whole(0, 86400, "seconds")] = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,7 +351,8 @@ def _check_together(settings: Settings) -> None:
             "of lines user:bcrypt-hash:project_id:role[,role]"
         )
     if api.auth == "keystone":
-        _check_keystone(settings.keystone)
+        check_keystone(settings.keystone)
+    check_cors(settings.cors)
     if not is_loopback(flower.host) and not flower.basic_auth:
         raise SettingsError(
             f"flower.host = {flower.host!r}: off loopback flower.basic_auth must be user:password"
@@ -402,14 +363,3 @@ def _check_together(settings: Settings) -> None:
             f"broker.url = {shown(broker.url, True)}: with broker.embedded = true it must be "
             "redis:// on a loopback address"
         )
-
-
-def _check_keystone(keystone: KeystoneSettings) -> None:
-    needed = {"auth_url": keystone.auth_url}
-    if keystone.application_credential_id:
-        needed["application_credential_secret"] = keystone.application_credential_secret
-    else:
-        needed |= {"username": keystone.username, "password": keystone.password}
-    for key, value in needed.items():
-        if not value:
-            raise SettingsError(f"keystone.{key} is empty with api.auth = 'keystone'")
