@@ -30,7 +30,7 @@ from drivers.base import (
     VolumeRef,
 )
 from drivers.errors import NotSupported
-from tasks.node.message import Operation, Source
+from tasks.node.message import NEEDS, Operation, Source
 
 Result = dict[str, Any]
 
@@ -74,7 +74,8 @@ def locks(op: Operation) -> list[tuple[str, bool]]:
     What is only read is shared: many volumes may be made from one snapshot at once.
     """
     needed = {op.object: False}
-    if op.source is not None:
+    reads = op.verb == "create" or "source" in NEEDS.get(op.verb, {})
+    if op.source is not None and reads:
         needed.setdefault(op.source.object, True)
         if verb_of(op).connects:
             needed[f"{op.source.object} connections"] = False

@@ -221,6 +221,22 @@ def test_a_copy_that_does_not_fit_leaves_everything_as_it_was(
     assert start_of(thin, volume) == content
 
 
+def test_a_qcow2_copy_that_does_not_fit_when_it_grows_leaves_nothing(small: Path) -> None:
+    needs_qemu()
+    thin = file_backend(small, format="qcow2")
+    volume = volume_in(thin)
+    thin.create(volume)
+    names = names_in(small)
+
+    thick = file_backend(small, format="qcow2", allocation="thick")
+    assert isinstance(thick, Clones)
+    with pytest.raises(OutOfSpace) as full:
+        thick.create_clone(volume_in(thick, 2), volume)
+
+    assert full.value.left == "clean"
+    assert names_in(small) == names
+
+
 @pytest.mark.parametrize("at", ["fsync", "rename"])
 @pytest.mark.parametrize("call", ["snapshot", "clone", "revert"])
 def test_a_copy_that_is_killed_leaves_what_the_next_one_clears(

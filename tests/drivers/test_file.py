@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from drivers.base import GIB, Driver, SnapshotRef, VolumeRef
+from drivers.base import GIB, Connects, Driver, SnapshotRef, VolumeRef
 from drivers.errors import BackendUnavailable, DriverFailed, InvalidOptions
 from drivers.folder import HALF_MADE, MARKER
 from drivers.registry import load_backend
@@ -156,6 +156,31 @@ class TestQcow2(FileContract):
         assert list(driver.objects()) == [(volume.object_name, 0)]
         with pytest.raises(DriverFailed, match="not a qcow2 image"):
             driver.size_of(volume)
+
+
+def test_only_raw_volumes_are_attached_twice_or_grow_in_use(tmp_path: Path) -> None:
+    needs_qemu()
+    for format_, able in (("raw", True), ("qcow2", False)):
+        said = file_backend(tmp_path / format_, format=format_).report()[0].capabilities
+        assert (said["multiattach"], said["online_extend"]) == (able, able)
+
+
+def test_a_connection_names_the_file_and_its_format(tmp_path: Path) -> None:
+    driver = file_backend(tmp_path / "volumes")
+    assert isinstance(driver, Connects)
+    volume = volume_in(driver)
+    driver.create(volume)
+
+    connection = driver.connect(volume, "attachment-1", {"host": "here"}, "ro")
+
+    assert connection == {
+        "driver_volume_type": "local",
+        "data": {
+            "device_path": str(path_of(driver, volume)),
+            "access_mode": "ro",
+            "format": "raw",
+        },
+    }
 
 
 def test_a_thick_qcow2_takes_its_room_at_once(tmp_path: Path) -> None:

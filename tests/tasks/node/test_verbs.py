@@ -320,6 +320,7 @@ def test_what_is_only_read_is_shared_and_locks_have_an_order() -> None:
 
     assert of("volume.create.create", volume, other) == [(other, True), (volume, False)]
     assert of("volume.create.create", other, volume) == [(other, False), (volume, True)]
+    assert of("volume.create.destroy", volume, other) == [(volume, False)]
     assert of("volume.revert.revert", volume, snapshot) == [(snapshot, True), (volume, False)]
     assert of("attachment.connect.connect", attachment, volume) == [
         (attachment, False),
