@@ -9,7 +9,7 @@ from flask import Flask, Response, g, request
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 import db
-from api import admission, auth, errors, idempotency, microversion, policy
+from api import admission, auth, cors, errors, health, idempotency, microversion, policy, rate_limit
 from api.blueprint import Fault
 from api.context import new_request_id
 from config.settings import Settings
@@ -50,7 +50,7 @@ RESOURCES: tuple[str, ...] = (
 )
 """Modules with a blueprint `blp`, served below /v3/{project_id} and, without project, /v3."""
 
-ROOT_RESOURCES: tuple[str, ...] = ("api.versions",)
+ROOT_RESOURCES: tuple[str, ...] = ("api.versions", "api.health")
 """Modules with a blueprint `blp` that is served as it stands."""
 
 GLOBAL_REQUEST_ID = "X-OpenStack-Request-ID"
@@ -66,7 +66,10 @@ class Api(flask_smorest.Api):
 
 
 def create_app(settings: Settings) -> Flask:
-    """The API with everything that `settings` say. Raises SettingsError for a bad password file."""
+    """The API with everything that `settings` say.
+
+    Raises SettingsError for a password file or a policy file that is wrong.
+    """
     app = Flask("breezeblock")
     app.url_map.strict_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider
@@ -82,11 +85,14 @@ def create_app(settings: Settings) -> Flask:
     errors.install(app)
     app.url_value_preprocessor(_take_project)
     app.before_request(_begin)
+    cors.install(app, settings.cors)
     app.before_request(microversion.take)
     auth.install(app, settings)
+    rate_limit.install(app, settings.api)
     policy.install(app, settings)
     idempotency.install(app)
     admission.install(app, settings)
+    health.install(app)
     app.after_request(_finish)
     _register(app)
     return app

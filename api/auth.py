@@ -23,14 +23,19 @@ def public(view: View) -> View:
     return view
 
 
+def is_public() -> bool:
+    """Whether the view of the request being served asks nobody who they are."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    return view is not None and getattr(view, "is_public", False)
+
+
 def install(app: Flask, settings: Settings) -> None:
     """Authenticate every request of `app`."""
     authenticate = _chosen(settings)
 
     @app.before_request
     def _authenticate() -> None:
-        view = current_app.view_functions.get(request.endpoint or "")
-        if view is None or not getattr(view, "is_public", False):
+        if not is_public():
             g.context = _context(authenticate(g.url_project))
 
 

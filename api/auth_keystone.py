@@ -16,7 +16,7 @@ from oslo_config import cfg
 
 from api.context import Identity
 from api.errors import RETRY_SECONDS, ApiError
-from config.settings import KeystoneSettings
+from config.access import KeystoneSettings
 
 GROUP = "keystone_authtoken"
 CONFIRMED = "breezeblock.token_confirmed"

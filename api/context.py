@@ -50,7 +50,8 @@ class RequestContext:
 
     `request_id` is `req-<uuid>` and always our own; `global_request_id` is what another service
     that called us sent along. `microversion` is (major, minor). `is_admin` says that the request
-    sees every project's rows; what it may do to them is for `api.policy`, by its `credentials`.
+    sees every project's rows; what it may do to them is for `api.policy`, by its `credentials`; it
+    keeps its `answers` here.
     """
 
     request_id: str
@@ -60,6 +61,7 @@ class RequestContext:
     microversion: tuple[int, int]
     global_request_id: str | None = None
     credentials: Mapping[str, Any] = field(default_factory=dict)
+    answers: dict[tuple[str, str], bool] = field(default_factory=dict)
 
 
 def current() -> RequestContext:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from flask import Flask, current_app, g
+from flask import Flask, current_app
 from oslo_config import cfg
 from oslo_policy.policy import Enforcer, Rules
 
@@ -102,10 +102,9 @@ def allowed(rule: str, project_id: str | None = None) -> bool:
     """
     who = current()
     project = who.project_id if project_id is None else project_id
-    answers: dict[tuple[str, str], bool] = g.setdefault("policy_answers", {})
-    answer = answers.get((rule, project))
+    answer = who.answers.get((rule, project))
     if answer is None:
         target = {"project_id": project, "user_id": who.user_id}
         answer = in_force().allows(rule, target, dict(who.credentials))
-        answers[rule, project] = answer
+        who.answers[rule, project] = answer
     return answer
