@@ -1,5 +1,6 @@
 """Bodies of QoS specs: name, consumer and the specs themselves are side by side in one object."""
 
+import re
 from typing import Any
 
 from marshmallow import ValidationError, fields, pre_load, validate
@@ -9,6 +10,21 @@ from api.schemas.fields import Name, pairs
 
 CONSUMERS = ("front-end", "back-end", "both")
 """Who enforces them: the host that attaches the volume, the driver, or each its part."""
+
+
+_LIMIT = re.compile(r"(read|write|total)_(iops|bytes)_sec(_max|_per_gb|_per_gb_min)?")
+"""Limits that an attaching host enforces; with `_per_gb` they are worked out for each volume."""
+
+
+def limits_are_numbers(specs: dict[str, str]) -> None:
+    """Refuse a limit that no host could enforce."""
+    wrong = {
+        key: ["It must be a whole number."]
+        for key, value in specs.items()
+        if _LIMIT.fullmatch(key) and not (value.isascii() and value.isdigit())
+    }
+    if wrong:
+        raise ValidationError(wrong)
 
 
 def apart(data: Any, names: tuple[str, ...]) -> Any:
@@ -28,7 +44,7 @@ class Consumer(fields.String):
 class NewQosSpecs(Body):
     name = Name(required=True, validate=validate.Length(min=1, error="It must not be empty."))
     consumer = Consumer(load_default="back-end")
-    specs = pairs()
+    specs = pairs(validate=limits_are_numbers)
 
     @pre_load
     def _take_apart(self, data: Any, **_options: Any) -> Any:
@@ -41,7 +57,7 @@ class NewQosSpecsBody(Body):
 
 class QosSpecsChange(Body):
     consumer = Consumer()
-    specs = pairs()
+    specs = pairs(validate=limits_are_numbers)
 
     @pre_load
     def _take_apart(self, data: Any, **_options: Any) -> Any:

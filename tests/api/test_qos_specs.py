@@ -74,6 +74,8 @@ def test_a_name_is_taken_once(admin: Caller) -> None:
         ({"name": "g", "consumer": "nobody"}, "front-end"),
         ({"name": "g", "bad/key": "1"}, "bad/key"),
         ({"name": "g", "k": 1}, "k"),
+        ({"name": "g", "read_iops_sec": "many"}, "read_iops_sec"),
+        ({"name": "g", "total_bytes_sec_per_gb_min": "-1"}, "whole number"),
         ({"name": "g", "k": "x" * 256}, "255"),
         ([], "qos_specs"),
     ],
