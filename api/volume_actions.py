@@ -140,5 +140,12 @@ ACTIONS: dict[str, Action] = {
 }
 """By the field's name in the schema."""
 
-SINCE = {"revert": 40, "reimage": 68, "extend_completion": 71}
+REVERT_SINCE = 40
+REIMAGE_SINCE = 68
+EXTEND_COMPLETION_SINCE = 71
+SINCE = {
+    "revert": REVERT_SINCE,
+    "reimage": REIMAGE_SINCE,
+    "extend_completion": EXTEND_COMPLETION_SINCE,
+}
 """The microversion with which an action came, if that is not the first."""
