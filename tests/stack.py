@@ -153,7 +153,7 @@ class Stack:
     def wait_until_up(self, *nodes: str) -> None:
         """Wait until the API says that the scheduler and these nodes (all by default) are up."""
         wanted = {"scheduler", *(nodes or self._backends)}
-        wait_for(lambda: wanted <= self._up_or_nothing(), 60, f"{wanted} up")
+        wait_for(lambda: wanted <= self._up_or_nothing(), 120, f"{wanted} up")
 
     def _up_or_nothing(self) -> set[str]:
         dead = [name for name, part in self.running.items() if not part.alive]

@@ -27,8 +27,6 @@ KNOWN = [definition for definition in FLOWS if definition.kind in matrix.START]
 
 LEAST = 60
 """Cases, however few flows there are."""
-MOST_LOST = 6
-"""Cases in which a node is lost: each has one of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,19 +116,20 @@ class Case:
 
     def strikes(self, project: str) -> Iterator[Strike]:
         """The fault, and what has the flow turn around before it; in a project of its own."""
-        last, node_step = self.definition.steps[-1], _node_step(self.definition)
-        if self.turn == "retry":
-            yield Strike(f"{project}-turn", project, node_step.task, "called", "dirty")
-        elif self.turn == "undo" and self.definition.pivot:
-            yield Strike(f"{project}-turn", project, node_step.task, "call", "clean", ALWAYS)
-        elif self.turn == "undo":
-            yield Strike(f"{project}-turn", project, last.task, "work", "defect", ALWAYS)
+        yield from self._turn(f"{project}-turn", project)
         for number, (point, act) in enumerate(self.fault.acts):
             yield Strike(f"{project}-fault{number}", project, self.task, point, act)
 
-
-def _node_step(definition: FlowDefinition) -> Step:
-    return next(step for step in definition.steps if step.on_node)
+    def _turn(self, name: str, project: str) -> Iterator[Strike]:
+        definition = self.definition
+        node_step = next((step for step in definition.steps if step.on_node), None)
+        if self.turn == "retry" and node_step is not None:
+            yield Strike(name, project, node_step.task, "called", "dirty")
+        elif self.turn == "undo" and definition.undo_clean_pivot and node_step is not None:
+            yield Strike(name, project, node_step.task, "call", "clean", ALWAYS)
+        elif self.turn == "undo":
+            last = definition.index(definition.pivot) or len(definition.steps)
+            yield Strike(name, project, definition.steps[last - 1].task, "work", "defect")
 
 
 def cases() -> list[Case]:
@@ -144,13 +143,13 @@ def cases() -> list[Case]:
                 case
                 for fault in (NODE_FAULTS if on_node else CONTROL_FAULTS)
                 if (case := Case(definition, step, task, turn, fault)) not in chosen
-                and (fault.kind != NODE_LOST or came[NODE_LOST] < MOST_LOST)
+                and not (fault.kind == NODE_LOST and came[case.covers])  # each has its own node
                 and not (before >= LEAST and came[fault] and came[case.covers])
             ]
             if offered:
                 best = min(offered, key=lambda case: (came[case.covers], came[case.fault]))
                 chosen.append(best)
-                came.update((best.covers, best.fault, best.fault.kind))
+                came.update((best.covers, best.fault))
         assert len(chosen) > before
     return chosen
 
