@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from db import holds
-from db.models import OWNABLE, Flow, Ownable, utcnow
+from db.models import OWNABLE, Backend, Flow, Ownable, Pool, Snapshot, Volume, utcnow
 
 R = TypeVar("R", bound=Ownable)
 
@@ -150,6 +150,10 @@ TRANSITIONS: dict[str, Transition] = {
 }
 
 
+CHANGES_BACKEND = frozenset({"delete", "force_delete", "extend", "revert", "retype", "unmanage"})
+"""What is not done on a frozen backend. What has been attached stays so, and may be detached."""
+
+
 class NotFound(Exception):
     """There is no such resource."""
 
@@ -201,12 +205,39 @@ class Held(InvalidStatus):
         self.status = status
 
 
+class Frozen(InvalidStatus):
+    """The backend that has the resource is frozen: nothing there is changed."""
+
+    def __init__(self, resource_id: str, verb: str, status: str, noun: str, backend: str) -> None:
+        Exception.__init__(
+            self,
+            f"Invalid {noun}: {noun} {resource_id} cannot be taken for {verb}: its backend "
+            f"{backend} is frozen.",
+        )
+        self.status = status
+
+
+def refuse_frozen(
+    tx: Session, pool_id: int | None, resource_id: str, verb: str, status: str, noun: str
+) -> None:
+    """Raise Frozen if the pool is one of a frozen backend."""
+    frozen = (
+        select(Backend.name)
+        .join(Pool, Pool.backend == Backend.name)
+        .where(Pool.id == pool_id, Backend.frozen.is_(True))
+    )
+    backend = tx.scalar(frozen) if pool_id is not None else None
+    if backend is not None:
+        raise Frozen(resource_id, verb, status, noun, backend)
+
+
 def take(tx: Session, model: type[R], resource_id: str, action: str, flow: Flow) -> tuple[R, str]:
     """Make `flow` the owner of a resource; returns it with the status that it had.
 
     `action` is a key of `TRANSITIONS`. The epochs of flow and resource become one number above
     both, so a message of any earlier flow or attempt is recognised as old, on the node too. Raises
-    NotFound or InvalidStatus; of that Held while another flow holds the resource.
+    NotFound or InvalidStatus; of that Held while another flow holds the resource, and Frozen for
+    what changes a backend that an administrator has frozen.
     """
     noun, _, verb = action.partition(".")
     found = locked(tx, model, resource_id)
@@ -215,6 +246,8 @@ def take(tx: Session, model: type[R], resource_id: str, action: str, flow: Flow)
     transition = TRANSITIONS[action]
     if found.flow_id not in (None, flow.id) or not transition.permits(found.status):
         raise InvalidStatus(resource_id, verb, found.status, transition.allowed, noun)
+    if isinstance(found, Volume | Snapshot) and verb in CHANGES_BACKEND:
+        refuse_frozen(tx, found.pool_id, resource_id, verb, found.status, noun)
     previous = found.status
     if transition.status != ANY:  # else it stays as whoever holds it needs it
         holder = holds.of_others(tx, resource_id, flow)

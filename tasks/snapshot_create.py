@@ -12,6 +12,7 @@ from db.transitions import (
     change_owned,
     let_go,
     owned,
+    refuse_frozen,
 )
 from tasks.definition import FlowDefinition, NodeOrder, Results, Run
 from tasks.message import Operation
@@ -176,6 +177,7 @@ def _held(run: Run) -> Volume:
     volume = run.tx.get(Volume, volume_id, with_for_update={"read": True}, populate_existing=True)
     if volume is None or not volume.visible:
         raise NotFound(f"Volume {volume_id} could not be found.")
+    refuse_frozen(run.tx, volume.pool_id, volume.id, "a snapshot", volume.status, "volume")
     holds.take(run.tx, run.flow.id, volume.id)
     return volume
 

@@ -155,7 +155,7 @@ def test_a_node_that_does_not_answer_is_no_empty_list(site: Site, caller: Caller
 
 def test_a_volume_is_taken_over_with_what_is_in_it(site: Site, caller: Caller) -> None:
     before = in_use(caller)
-    asked = {"name": "März 📦", "description": "of old", "metadata": {"k": "v"}, "bootable": True}
+    asked: dict[str, Any] = {"name": "März 📦", "metadata": {"k": "v"}, "bootable": True}
     volume_id = managed(caller, **asked)
     volume = shown(caller, f"/volumes/{volume_id}")
     assert (volume["status"], volume["size"], volume["name"]) == ("available", 2, "März 📦")
