@@ -221,7 +221,16 @@ class Driver(ABC):
         capabilities: Mapping[str, JSON] | None = None,
     ) -> PoolReport:
         """A PoolReport filled in with what the common options and the class say."""
-        own_name = self.options["volume_backend_name"] or self.backend
+        said: dict[str, JSON] = {
+            "storage_protocol": self.protocol,
+            "vendor_name": self.vendor,
+            "driver_version": self.version,
+            "volume_backend_name": self.options["volume_backend_name"] or self.backend,
+            **{ability: isinstance(self, kind) for ability, kind in ABILITIES.items()},
+            "multiattach": False,
+            "online_extend": False,
+            **(capabilities or {}),
+        }
         return PoolReport(
             name=name,
             total_gib=total_gib,
@@ -233,16 +242,8 @@ class Driver(ABC):
             ),
             thin=thin,
             thick=not thin,
-            capabilities={
-                "storage_protocol": self.protocol,
-                "vendor_name": self.vendor,
-                "driver_version": self.version,
-                "volume_backend_name": own_name,
-                **{ability: isinstance(self, kind) for ability, kind in ABILITIES.items()},
-                "multiattach": False,
-                "online_extend": False,
-                **(capabilities or {}),
-            },
+            # The second name is Cinder's, which extra specs use.
+            capabilities={"online_extend_support": said["online_extend"], **said},
         )
 
 

@@ -37,6 +37,8 @@ class SnapshotsContract(DriverContract):
                 assert pool.capabilities[ability] is isinstance(driver, kind)
             for ability in ("multiattach", "online_extend"):
                 assert isinstance(pool.capabilities[ability], bool)
+            grows = pool.capabilities["online_extend"]
+            assert pool.capabilities["online_extend_support"] is grows
 
     def test_a_snapshot_is_listed_beside_its_volume(
         self, driver: Driver, snapshots: Snapshots
