@@ -21,10 +21,10 @@ end. An object of list 1 was explained during list 1; unexplained in snapshot 1,
 has ended, so it is gone for good, and cannot be in list 2. If it is, it is an orphan. Without list
 1 it could be one that a flow has begun to make after snapshot 1.
 
-*Missing, or of another size*: a volume that is ready, owned by no flow and in no residue, in
-snapshots 1 and 2, with the same epoch. Every flow that takes a volume raises its epoch, so none had
-it in between, when list 2 was made: the object must be in that, with the volume's size (or, where
-an administrator called a growth off, up to what is still held for it in the pool).
+*Missing, or of another size*: a volume (or a snapshot of one) that is ready, owned by no flow and
+in no residue, in snapshots 1 and 2, with the same epoch. Every flow that takes one raises its
+epoch, so none had it in between, when list 2 was made: the object must be in that, with the row's
+size (or, where an administrator called a growth off, up to what is still held for it in the pool).
 
 A back end that gave no whole list is left out of all this, and said to be. Those of a node that
 was declared gone (`node forget`) are not asked, and its volumes are left out.
@@ -37,8 +37,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select, text
-from sqlalchemy.orm import Session
+from sqlalchemy import and_, func, literal, or_, select, text
+from sqlalchemy.orm import Session, aliased
 
 from db import quota
 from db.models import (
@@ -49,12 +49,21 @@ from db.models import (
     QuotaUsage,
     Reservation,
     Residue,
+    Snapshot,
     Volume,
     object_name,
+    snapshot_object_name,
 )
-from db.models.flow import RUNNING, UNFINISHED
+from db.models.flow import PARKED, RUNNING, UNFINISHED
 from db.transactions import reading
-from db.transitions import AVAILABLE, CREATING, ERROR_EXTENDING, IN_USE, TRANSITIONS
+from db.transitions import (
+    AVAILABLE,
+    CREATING,
+    ERROR_EXTENDING,
+    IN_USE,
+    RESTORING,
+    TRANSITIONS,
+)
 
 READY = frozenset(
     {AVAILABLE, IN_USE, ERROR_EXTENDING, "attaching", "detaching"}
@@ -62,11 +71,24 @@ READY = frozenset(
 )
 """Statuses in which a volume that no flow owns has its object, whole."""
 
-PASSING = frozenset(
-    {CREATING}
-    | {taking.status for action, taking in TRANSITIONS.items() if action.startswith("volume.")}
-)
-"""Statuses that only a flow at work may leave a volume in."""
+SNAPSHOT_READY = frozenset({AVAILABLE, RESTORING, "backing-up"})
+"""The same for a snapshot."""
+
+OWNERS: Mapping[str, type[Volume | Snapshot]] = {"volume": Volume, "snapshot": Snapshot}
+"""Whose flows are compared with their rows, by the noun of the flow's kind."""
+
+
+def _passing(noun: str) -> frozenset[str]:
+    kinds = f"{noun}."
+    taken = {taking.status for action, taking in TRANSITIONS.items() if action.startswith(kinds)}
+    return frozenset({CREATING} | taken) - READY
+
+
+PASSING = {noun: _passing(noun) for noun in OWNERS}
+"""Statuses that only a flow at work may leave a volume or a snapshot in."""
+
+HOLDING = (*UNFINISHED, PARKED)
+"""States of a flow that may hold something: a parked one needs it when it goes on."""
 
 Listing = Mapping[str, Mapping[str, int]]
 """What back ends hold: `host@backend` → object name → GiB."""
@@ -98,12 +120,13 @@ MEANINGS = {
     Kind.STUCK_RESERVATION: "a flow that has ended still reserves quota",
     Kind.STUCK_CLAIM: "a flow that has ended still claims capacity",
     Kind.STUCK_HOLD: "a flow that has ended still keeps something from being deleted",
-    Kind.VOLUME_WITHOUT_FLOW: "a volume waits for a flow that has ended, or that there never was",
-    Kind.FLOW_WITHOUT_VOLUME: "a running flow does not own the volume that it works on",
+    Kind.VOLUME_WITHOUT_FLOW: "a volume or a snapshot waits for a flow that has ended, or that "
+    "there never was",
+    Kind.FLOW_WITHOUT_VOLUME: "a running flow does not own the volume or snapshot that it works on",
     Kind.ORPHAN_OBJECT: "a back end holds an object that nothing knows of",
-    Kind.MISPLACED_OBJECT: "a back end holds an object of a volume that is on another back end",
-    Kind.MISSING_OBJECT: "a volume's object is not on its back end",
-    Kind.WRONG_SIZE: "a volume's object has another size than the volume",
+    Kind.MISPLACED_OBJECT: "a back end holds an object of what is on another back end",
+    Kind.MISSING_OBJECT: "the object of a volume or a snapshot is not on its back end",
+    Kind.WRONG_SIZE: "the object of a volume or a snapshot has another size than that",
 }
 
 OF_OBJECTS = frozenset(
@@ -147,7 +170,7 @@ def compare(tx: Session, listing: Listing) -> list[Difference]:
         *_quota(tx),
         *_pools(tx),
         *_stuck(tx),
-        *_owners(tx),
+        *(difference for noun in OWNERS for difference in _owners(tx, noun)),
         *_objects(tx, listing),
     ]
 
@@ -158,9 +181,10 @@ def confirmed(candidates: Iterable[Difference], second: Iterable[Difference]) ->
     return [difference for difference in second if difference.key in known]
 
 
-def of_volume(name: str) -> str:
-    """The id of the volume whose object has this name, `volume-<uuid>` or with a generation."""
-    return name.removeprefix("volume-").partition(".")[0]
+def owner_of(name: str) -> tuple[str, str]:
+    """Noun and id of what has the object `volume-<uuid>[.<generation>]` or `snapshot-<uuid>`."""
+    noun, _, rest = name.partition("-")
+    return noun, rest.partition(".")[0]
 
 
 def _quota(tx: Session) -> Iterator[Difference]:
@@ -187,12 +211,15 @@ def _pools(tx: Session) -> Iterator[Difference]:
     gib: Counter[int | None] = Counter()
     volumes: Counter[int | None] = Counter()
     allocated = select(Volume.pool_id, func.sum(Volume.allocated_gib), func.count())
+    # a pool counts volumes only
+    snapshots = select(Snapshot.pool_id, func.sum(Snapshot.allocated_gib), literal(0))
     for query in (
         select(Claim.pool_id, func.sum(Claim.gib), func.sum(Claim.volumes)).group_by(Claim.pool_id),
         select(Residue.pool_id, func.sum(Residue.gib), func.sum(Residue.volumes))
         .where(Residue.pool_id.is_not(None))
         .group_by(Residue.pool_id),
         allocated.where(Volume.pool_id.is_not(None)).group_by(Volume.pool_id),
+        snapshots.where(Snapshot.pool_id.is_not(None)).group_by(Snapshot.pool_id),
     ):
         for pool_id, taken, count in tx.execute(query):
             gib[pool_id] += int(taken)
@@ -207,15 +234,15 @@ def _pools(tx: Session) -> Iterator[Difference]:
 
 
 def _stuck(tx: Session) -> Iterator[Difference]:
-    for kind, table, count in (
-        (Kind.STUCK_RESERVATION, Reservation, "{} reservations"),
-        (Kind.STUCK_CLAIM, Claim, "{} claim"),
-        (Kind.STUCK_HOLD, Hold, "{} holds"),
+    for kind, table, count, rightly in (
+        (Kind.STUCK_RESERVATION, Reservation, "{} reservations", UNFINISHED),
+        (Kind.STUCK_CLAIM, Claim, "{} claim", UNFINISHED),
+        (Kind.STUCK_HOLD, Hold, "{} holds", HOLDING),
     ):
         query = (
             select(Flow.id, Flow.kind, Flow.state, func.count())
             .join(table, table.flow_id == Flow.id)
-            .where(Flow.state.not_in(UNFINISHED))
+            .where(Flow.state.not_in(rightly))
             .group_by(Flow.id, Flow.kind, Flow.state)
             .order_by(Flow.id)
         )
@@ -224,36 +251,39 @@ def _stuck(tx: Session) -> Iterator[Difference]:
             yield Difference(kind, place, flow_id, NOTHING, count.format(number))
 
 
-def _owners(tx: Session) -> Iterator[Difference]:
-    """An admitted flow that goes forward owns its volume; a volume that waits has such a flow."""
+def _owners(tx: Session, noun: str) -> Iterator[Difference]:
+    """An admitted flow that goes forward owns its row; a row that waits has such a flow."""
+    model = OWNERS[noun]
     robbed = set()
-    for flow_id, kind, volume_id, there, owner in tx.execute(
-        select(Flow.id, Flow.kind, Flow.resource_id, Volume.id, Volume.flow_id)
-        .outerjoin(Volume, Volume.id == Flow.resource_id)
+    for flow_id, kind, row_id, there, owner in tx.execute(
+        select(Flow.id, Flow.kind, Flow.resource_id, model.id, model.flow_id)
+        .outerjoin(model, model.id == Flow.resource_id)
         .where(
             Flow.state == RUNNING,
             Flow.admitted.is_(True),
-            Flow.kind.like("volume.%"),
-            or_(Volume.id.is_(None), Volume.flow_id.is_(None), Volume.flow_id != Flow.id),
+            Flow.kind.like(f"{noun}.%"),
+            or_(model.id.is_(None), model.flow_id.is_(None), model.flow_id != Flow.id),
         )
         .order_by(Flow.id)
     ):
-        robbed.add(volume_id)
-        found = f"owned by {owner or 'no flow'}" if there else "no such volume"
-        yield Difference(Kind.FLOW_WITHOUT_VOLUME, kind, flow_id, volume_id, found)
-    for volume_id, host, status, owner in tx.execute(
-        select(Volume.id, Volume.host, Volume.status, Volume.flow_id)
-        .outerjoin(Flow, and_(Flow.id == Volume.flow_id, Flow.state.in_(UNFINISHED)))
+        robbed.add(row_id)
+        found = f"owned by {owner or 'no flow'}" if there else f"no such {noun}"
+        yield Difference(Kind.FLOW_WITHOUT_VOLUME, kind, flow_id, row_id, found)
+    home = aliased(Volume)
+    for row_id, host, status, owner in tx.execute(
+        select(model.id, home.host, model.status, model.flow_id)
+        .join(home, home.id == (model.volume_id if model is Snapshot else model.id))
+        .outerjoin(Flow, and_(Flow.id == model.flow_id, Flow.state.in_(UNFINISHED)))
         .where(
             Flow.id.is_(None),
-            or_(Volume.flow_id.is_not(None), Volume.status.in_(PASSING)),
+            or_(model.flow_id.is_not(None), model.status.in_(PASSING[noun])),
         )
-        .order_by(Volume.id)
+        .order_by(model.id)
     ):
-        if volume_id not in robbed:
+        if row_id not in robbed:
             owned = f"flow {owner} has ended" if owner else "no flow"
             yield Difference(
-                Kind.VOLUME_WITHOUT_FLOW, host or "-", volume_id, "a flow", f"{status}, {owned}"
+                Kind.VOLUME_WITHOUT_FLOW, host or "-", row_id, "a flow", f"{status}, {owned}"
             )
 
 
@@ -262,18 +292,19 @@ def _objects(tx: Session, listing: Listing) -> Iterator[Difference]:
         return
     busy = set(tx.scalars(select(Flow.resource_id).where(Flow.state.in_(UNFINISHED))))
     left = residue_objects(tx)
-    volumes = _volumes(tx)
-    homes = {name: backend for backend, name in volumes}
+    placed = _volumes(tx) | _snapshots(tx)
+    homes = {name: backend for backend, name in placed}
     for backend in sorted(listing):
         for name, size in sorted(listing[backend].items()):
             here = (backend, name)
-            if here in volumes or here in left or of_volume(name) in busy:
+            if here in placed or here in left or owner_of(name)[1] in busy:
                 continue
             known = f"on {homes[name]}" if name in homes else NOTHING
             kind = Kind.MISPLACED_OBJECT if name in homes else Kind.ORPHAN_OBJECT
             yield Difference(kind, backend, name, known, f"{size} GiB")
-    for (backend, name), row in sorted(volumes.items()):
-        must_be = row.flow_id is None and row.status in READY
+    for (backend, name), row in sorted(placed.items()):
+        whole = READY if owner_of(name)[0] == "volume" else SNAPSHOT_READY
+        must_be = row.flow_id is None and row.status in whole
         if backend not in listing or not must_be or (backend, name) in left:
             continue
         held = listing[backend].get(name)
@@ -307,3 +338,21 @@ def _volumes(tx: Session) -> dict[tuple[str, str], Any]:
         ).where(Volume.host.is_not(None))
     )
     return {(row.host.partition("#")[0], object_name(row.id, row.generation)): row for row in rows}
+
+
+def _snapshots(tx: Session) -> dict[tuple[str, str], Any]:
+    """The snapshots of placed volumes, by `host@backend` and object name."""
+    rows = tx.execute(
+        select(
+            Snapshot.id,
+            Snapshot.status,
+            Volume.host,
+            Snapshot.size,
+            Snapshot.allocated_gib,
+            Snapshot.epoch,
+            Snapshot.flow_id,
+        )
+        .join(Volume, Volume.id == Snapshot.volume_id)
+        .where(Volume.host.is_not(None))
+    )
+    return {(row.host.partition("#")[0], snapshot_object_name(row.id)): row for row in rows}

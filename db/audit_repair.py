@@ -10,12 +10,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from db import capacity, journal, quota, residues
-from db.audit import PASSING, READY, Kind, of_volume, residue_objects
+from db.audit import (
+    OWNERS,
+    PASSING,
+    READY,
+    SNAPSHOT_READY,
+    Kind,
+    owner_of,
+    residue_objects,
+)
 from db.models import (
     Audit,
     AuditDifference,
@@ -26,11 +34,21 @@ from db.models import (
     QuotaUsage,
     Reservation,
     Residue,
+    Snapshot,
     Volume,
     object_name,
+    snapshot_object_name,
 )
 from db.models.flow import RUNNING, SUPERSEDED, UNFINISHED
-from db.transitions import DELETING, ERROR, ERROR_DELETING, ERROR_EXTENDING, EXTENDING, let_go
+from db.transitions import (
+    DELETING,
+    ERROR,
+    ERROR_DELETING,
+    ERROR_EXTENDING,
+    EXTENDING,
+    let_go,
+    locked,
+)
 
 MENDED = "mended"
 """It was wrong, and is right now."""
@@ -42,6 +60,8 @@ BY_HAND = "by hand"
 ORPHAN_EPOCH = 1_000_000
 """Above any epoch that a flow reaches: a node refuses what is older than it has seen, and the rows
 that knew how much that is are gone. The name of a destroyed object is never used again."""
+
+UNKNOWN_VOLUME = object_name("00000000-0000-0000-0000-000000000000", 0)
 
 AFTER = {DELETING: ERROR_DELETING, EXTENDING: ERROR_EXTENDING}
 """The status of a volume whose flow is gone, by the one it has; any other becomes `error`."""
@@ -88,19 +108,18 @@ def _quota(tx: Session, difference: AuditDifference) -> bool:
 def _pool(tx: Session, difference: AuditDifference) -> bool:
     here = Pool.name == difference.place
     pool_id = tx.scalar(select(Pool.id).where(here).with_for_update())
-    held = Volume.pool_id == pool_id
     if difference.kind == Kind.POOL_TAKEN:
         column = "taken_gib"
-        parts = [_sum(Claim, "gib", pool_id), _sum(Residue, "gib", pool_id)]
-        parts.append(_sum(Volume, "allocated_gib", pool_id))
+        total = _sum(Claim, "gib", pool_id) + _sum(Residue, "gib", pool_id)
+        total += _sum(Volume, "allocated_gib", pool_id) + _sum(Snapshot, "allocated_gib", pool_id)
     else:
-        column = "volumes"
-        parts = [_sum(Claim, "volumes", pool_id), _sum(Residue, "volumes", pool_id)]
-        parts.append(select(func.count()).select_from(Volume).where(held).scalar_subquery())
-    return _recount(tx, Pool, column, parts[0] + parts[1] + parts[2], here)
+        column, held = "volumes", Volume.pool_id == pool_id
+        total = _sum(Claim, "volumes", pool_id) + _sum(Residue, "volumes", pool_id)
+        total += select(func.count()).select_from(Volume).where(held).scalar_subquery()
+    return _recount(tx, Pool, column, total, here)
 
 
-def _sum(table: Any, column: str, pool_id: int | None) -> ScalarSelect[int]:
+def _sum(table: Any, column: str, pool_id: int | None) -> Any:
     total = func.coalesce(func.sum(getattr(table, column)), 0)
     return select(total).where(table.pool_id == pool_id).scalar_subquery()
 
@@ -144,35 +163,42 @@ def _release(tx: Session, difference: AuditDifference) -> bool:
 
 
 def _give_up_volume(tx: Session, difference: AuditDifference) -> bool:
-    """The volume gets the status that the end of such a flow has; deleting it is possible then."""
-    volume = _locked_volume(tx, difference.subject)
-    if volume is None or (volume.flow_id is None and volume.status not in PASSING):
+    """The row gets the status that the end of such a flow has; deleting it is possible then."""
+    row: Volume | Snapshot | None = None
+    for noun in OWNERS:
+        row = row or _locked(tx, noun, difference.subject)
+    if row is None:
         return False
-    if volume.flow_id is not None and _unfinished(tx, volume.flow_id):
+    passing = row.status in _passing(row)
+    if row.flow_id is None and not passing:
         return False
-    passing = volume.status in PASSING
-    let_go(volume, AFTER.get(volume.status, ERROR) if passing else volume.status)
+    if row.flow_id is not None and _unfinished(tx, row.flow_id):
+        return False
+    let_go(row, AFTER.get(row.status, ERROR) if passing else row.status)
     return True
 
 
 def _give_back_volume(tx: Session, difference: AuditDifference) -> bool:
-    """The flow gets its volume back if nobody else has it; otherwise it ends as superseded."""
+    """The flow gets its row back if nobody else has it; otherwise it ends as superseded."""
     flow = journal.lock(tx, difference.subject)
     if flow is None or flow.state != RUNNING or not flow.admitted:
         return False
-    volume = _locked_volume(tx, flow.resource_id)
-    if volume is not None and volume.flow_id == flow.id:
+    row = _locked(tx, flow.noun, flow.resource_id)
+    if row is not None and row.flow_id == flow.id:
         return False
-    if volume is not None and volume.flow_id is None and volume.status in PASSING:
-        volume.flow_id = flow.id
-        flow.epoch = max(flow.epoch, volume.epoch)
+    if row is not None and row.flow_id is None and row.status in _passing(row):
+        row.flow_id = flow.id
+        flow.epoch = max(flow.epoch, row.epoch)
         tx.flush()
         journal.raise_epoch(tx, flow)  # the sweeper sends it again from where its journal stands
         return True
-    error = {"type": "Superseded", "message": "an audit found that its volume is no longer its own"}
+    error = {
+        "type": "Superseded",
+        "message": f"an audit found that its {flow.noun} is no longer its own",
+    }
     journal.raise_epoch(tx, flow)
     quota.release(tx, flow.id)
-    _keep_what_it_made(tx, flow, volume)
+    _keep_what_it_made(tx, flow, row)
     capacity.release(tx, flow.id)
     tx.execute(delete(Hold).where(Hold.flow_id == flow.id))
     journal.write(tx, flow, "supersede", "done", error=error)
@@ -181,26 +207,43 @@ def _give_back_volume(tx: Session, difference: AuditDifference) -> bool:
     return True
 
 
-def _keep_what_it_made(tx: Session, flow: Flow, volume: Volume | None) -> None:
-    """What a create has made, or makes yet, is its volume's, or else goes by a residue.
+def _keep_what_it_made(tx: Session, flow: Flow, row: Volume | Snapshot | None) -> None:
+    """What a create has made, or makes yet, is its row's, or else goes by a residue.
 
-    The claim goes with it. Without one nothing was made.
+    The claim goes with it. Without one no volume was made.
     """
+    if flow.kind == "snapshot.create":
+        _keep_snapshot(tx, flow, row)
     if flow.kind != "volume.create" or capacity.claimed_pool(tx, flow.id) is None:
         return
     ctx = journal.results(tx, flow)
     name = object_name(flow.resource_id, ctx["generation"])
     here = "{node}@{backend}#{pool}".format_map(ctx)
-    if volume is not None and (volume.host, volume.object_name) == (here, name):
-        capacity.allocate(tx, flow.id, volume)
+    if isinstance(row, Volume) and (row.host, row.object_name) == (here, name):
+        capacity.allocate(tx, flow.id, row)
         return
-    op = _destroy(ctx["backend"], ctx["pool"], name, flow.payload["size_gib"])
+    op = _destroy(ctx["backend"], ctx["pool"], name, ctx["size_gib"])
     residues.leave(tx, flow, ctx["node"], op, "an audit found no volume that it belongs to")
 
 
-def _locked_volume(tx: Session, volume_id: str) -> Volume | None:
-    query = select(Volume).where(Volume.id == volume_id).with_for_update()
-    return tx.scalars(query.execution_options(populate_existing=True)).first()
+def _keep_snapshot(tx: Session, flow: Flow, row: Volume | Snapshot | None) -> None:
+    """A snapshot that has a row has its place with it, which is its volume's."""
+    if row is not None:
+        capacity.allocate(tx, flow.id, row)
+        return
+    ctx = journal.results(tx, flow)
+    name = snapshot_object_name(flow.resource_id)
+    op = _destroy(ctx["backend"], ctx["pool"], name, ctx["size_gib"], ctx["source"])
+    residues.leave(tx, flow, ctx["node"], op, "an audit found no snapshot that it belongs to")
+
+
+def _locked(tx: Session, noun: str, row_id: str) -> Volume | Snapshot | None:
+    row: Volume | Snapshot | None = locked(tx, OWNERS[noun], row_id)
+    return row
+
+
+def _passing(row: Volume | Snapshot) -> frozenset[str]:
+    return PASSING["volume" if isinstance(row, Volume) else "snapshot"]
 
 
 def _unfinished(tx: Session, flow_id: str) -> bool:
@@ -214,13 +257,11 @@ def _unfinished(tx: Session, flow_id: str) -> bool:
 def _leave_orphan(tx: Session, difference: AuditDifference) -> bool:
     """The object becomes a residue, which the sweeper has its node destroy."""
     backend, name = difference.place, difference.subject
-    volume_id = of_volume(name)
-    row = tx.execute(
-        select(Volume.host, Volume.generation).where(Volume.id == volume_id)
-    ).one_or_none()
+    noun, row_id = owner_of(name)
+    row = _locked(tx, noun, row_id)
     pool = tx.scalar(select(Pool.name).where(Pool.backend == backend).order_by(Pool.id).limit(1))
-    known = row is not None and object_name(volume_id, row.generation) == name
-    at_work = select(Flow.id).where(Flow.resource_id == volume_id, Flow.state.in_(UNFINISHED))
+    known = row is not None and row.object_name == name
+    at_work = select(Flow.id).where(Flow.resource_id == row_id, Flow.state.in_(UNFINISHED))
     if known or pool is None or (backend, name) in residue_objects(tx) or tx.scalar(at_work):
         return False
     audit = tx.get_one(Audit, difference.audit_id)
@@ -229,7 +270,7 @@ def _leave_orphan(tx: Session, difference: AuditDifference) -> bool:
         Residue(
             flow_id=audit.id,
             request_id=audit.request_id,
-            volume_id=volume_id,
+            volume_id=row_id,
             host=host,
             op=_destroy(short, pool.partition("#")[2], name, 1),
             epoch=ORPHAN_EPOCH,
@@ -241,36 +282,47 @@ def _leave_orphan(tx: Session, difference: AuditDifference) -> bool:
 
 def _fail_volume(tx: Session, difference: AuditDifference) -> bool:
     """Its epoch is that of the comparison: no flow has made the object right since."""
-    volume = _locked_volume(tx, of_volume(difference.subject))
-    if volume is None or volume.flow_id is not None or volume.epoch != difference.epoch:
+    row = _locked(tx, *owner_of(difference.subject))
+    if row is None or row.flow_id is not None or row.epoch != difference.epoch:
         return False
-    if volume.status not in READY:
+    if row.status not in (READY if isinstance(row, Volume) else SNAPSHOT_READY):
         return False
-    volume.status = ERROR
+    row.status = ERROR
     return True
 
 
-def _destroy(backend: str, pool: str, name: str, size_gib: int) -> dict[str, Any]:
-    """The operation that removes an object; a destroy only needs some valid size."""
-    return {
+def _destroy(
+    backend: str, pool: str, name: str, size_gib: int, source: str | None = None
+) -> dict[str, Any]:
+    """The operation that removes an object; a destroy only needs some valid size.
+
+    Of a snapshot that nothing knows of nobody can tell the volume either: a driver that cannot
+    find a snapshot by its own name refuses, and the residue stays.
+    """
+    noun, row_id = owner_of(name)
+    op: dict[str, Any] = {
         "verb": "destroy",
         "backend": backend,
         "pool": pool,
         "object": name,
-        "volume_id": of_volume(name),
+        "volume_id": row_id,
         "size_gib": size_gib,
         "spec": {},
     }
+    if noun == "snapshot":
+        of = {"kind": "volume", "object": source or UNKNOWN_VOLUME, "size_gib": size_gib}
+        op |= {"verb": "destroy_snapshot", "source": of}
+    return op
 
 
 _COUNTER = "set the counter to what the rows say"
-_FAILED = "set the volume to error; nothing is deleted"
+_FAILED = "set it to error; nothing is deleted"
 REPAIRS: dict[Kind, Repair] = {
     # What ends or begins something comes before the counters that count it.
     Kind.FLOW_WITHOUT_VOLUME: Repair(
-        "give the flow its volume back, or end it if another has that", _give_back_volume
+        "give the flow its row back, or end it if another has that", _give_back_volume
     ),
-    Kind.VOLUME_WITHOUT_FLOW: Repair("set the volume to its error status", _give_up_volume),
+    Kind.VOLUME_WITHOUT_FLOW: Repair("set it to its error status", _give_up_volume),
     Kind.STUCK_RESERVATION: Repair("release the reservation", _release),
     Kind.STUCK_CLAIM: Repair("release the claim", _release),
     Kind.STUCK_HOLD: Repair("release the hold", _release),

@@ -21,6 +21,7 @@ from db.models import (
     QuotaUsage,
     Reservation,
     Residue,
+    Snapshot,
     Volume,
     new_id,
 )
@@ -62,10 +63,12 @@ EXAMPLES = settings(
 
 
 def furnish(world: World) -> None:
-    """Two volumes that are ready, one that its driver failed, and one that is being created."""
+    """Two volumes that are ready, a snapshot, a volume that failed, and one in the making."""
     world.reset()
     world.create(2)
-    world.create(3)
+    source = world.create(3)
+    world.settle()
+    world.snapshot(source)
     world.settle()
     for node in world.nodes.values():
         node.fail(create=[{"fault": "fail_before"}])
@@ -88,7 +91,8 @@ def under_way(tx: Session) -> tuple[Flow, Volume]:
 
 
 def ended(tx: Session) -> str:
-    query = select(Flow.id).where(Flow.state == "succeeded").order_by(Flow.id)
+    created = (Flow.state == "succeeded") & (Flow.kind == "volume.create")
+    query = select(Flow.id).where(created).order_by(Flow.id)
     return tx.scalars(query).first() or pytest.fail("no flow")
 
 
@@ -209,11 +213,45 @@ def resized(world: World, _pick: int, by: int) -> Found:
     return [("wrong_size", backend, volume.object_name)]
 
 
+def taken(tx: Session) -> tuple[Snapshot, str]:
+    """The snapshot, and the back end that it is on."""
+    snapshot = tx.scalars(select(Snapshot)).one()
+    return snapshot, str(tx.get_one(Volume, snapshot.volume_id).host)
+
+
+def snapshot_passing(world: World, pick: int, _by: int) -> Found:
+    with world.writing() as tx:
+        snapshot, host = taken(tx)
+        snapshot.status = ("creating", "deleting")[pick % 2]
+        snapshot.flow_id = ended(tx) if pick % 3 else None
+        return [("volume_without_flow", host, snapshot.id)]
+
+
+def snapshot_missing(world: World, pick: int, by: int) -> Found:
+    with world.reading() as tx:
+        snapshot, host = taken(tx)
+    backend = host.partition("#")[0]
+    store = world.nodes[host.partition("@")[0]].store
+    if pick % 2:
+        store.drop(snapshot.object_name)
+        return [("missing_object", backend, snapshot.object_name)]
+    store.put(snapshot.object_name, "fake", max(0, snapshot.size + by), None)
+    return [("wrong_size", backend, snapshot.object_name)]
+
+
+def snapshot_orphan(world: World, pick: int, by: int) -> Found:
+    node = world.nodes[("node1", "node2")[pick % 2]]
+    name = f"snapshot-{new_id()}"
+    node.store.put(name, "fake", abs(by), None)
+    return [("orphan_object", f"{node.host}@fake", name)]
+
+
 Damage = Callable[[World, int, int], Found]
 DAMAGES: tuple[Damage, ...] = (
     *(usage, usage_lost, pool, reservation, claim, hold),
     *(passing, owner_ended, owner_lost, owner_swapped),
     *(orphan, old_generation, missing, resized),
+    *(snapshot_passing, snapshot_missing, snapshot_orphan),
 )
 
 
