@@ -5,7 +5,16 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from db.models import DEFAULT_TYPE_NAME, Hold, Quota, QuotaUsage
+from db.models import (
+    DEFAULT_TYPE_NAME,
+    Group,
+    GroupType,
+    GroupVolumeType,
+    Hold,
+    Quota,
+    QuotaUsage,
+    new_id,
+)
 from db.transactions import reading
 from tests.api import rows
 from tests.api.conftest import PROJECT, Caller, basic, fault, volume
@@ -116,11 +125,19 @@ def test_a_type_goes_with_its_limits(admin: Caller) -> None:
         assert tx.query(QuotaUsage).count() == 0
 
 
-@pytest.mark.parametrize("user", ["volume", "hidden volume", "charged volume", "flow"])
+@pytest.mark.parametrize("user", ["volume", "hidden volume", "charged volume", "flow", "group"])
 def test_a_type_in_use_stays(admin: Caller, user: str) -> None:
     type_id = create(admin, "fast")
     if user == "flow":
         rows.add(Hold(flow_id=rows.flow(state="running"), resource_id=type_id))
+    elif user == "group":
+        kind, group = GroupType(id=new_id(), name="k"), new_id()
+        owner = {"project_id": "p", "user_id": "u", "status": "available"}
+        rows.add(
+            kind,
+            Group(id=group, group_type_id=kind.id, **owner),
+            GroupVolumeType(group_id=group, volume_type_id=type_id),
+        )
     elif user == "charged volume":
         volume(charged_type_id=type_id)
     else:
@@ -155,12 +172,14 @@ def test_types_come_in_pages(admin: Caller) -> None:
 def test_types_are_filtered_from_3_52_on(admin: Caller) -> None:
     create(admin, "fast", extra_specs={"media": "ssd"})
     create(admin, "slow", extra_specs={"media": "hdd"})
+    create(admin, "old", description="on tape")
     assert names(admin, "?name=slow") == ["slow"]
+    assert names(admin, "?description=on tape") == ["old"]
     assert names(admin, "?extra_specs={'media': 'ssd'}") == ["fast"]
     fault(admin.get("/types?extra_specs=ssd"), 400, "badRequest")
     older = admin.get("/types?name=slow", minor=51).json
     assert older is not None
-    assert len(older["volume_types"]) == 3
+    assert len(older["volume_types"]) == 4
 
 
 def test_a_user_sees_what_concerns_users_and_changes_nothing(basic_app: Flask) -> None:
