@@ -4,14 +4,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import openstack
 import pytest
+from cinderclient.api_versions import APIVersion
+from cinderclient.contrib import noauth
+from cinderclient.v3.client import Client
 from flask import Flask
+from keystoneauth1.session import Session
 from sqlalchemy import select
 
 from db.models import DEFAULT_TYPE_NAME, Attachment, FlowStep, Volume, VolumeType, new_id
 from db.transactions import reading, writing
 from tests.api.conftest import PROJECT, Caller, basic, fault, volume
-from tests.api.working import Working, working
+from tests.api.working import Working, address, working
 from tests.tasks.faults import NodeDies
 
 CONNECTOR = {"host": "compute1", "initiator": "iqn.2026-01.example:compute1", "ip": "192.0.2.1"}
@@ -392,3 +397,62 @@ def test_of_two_requests_for_one_volume_one_wins(admin: Caller) -> None:
 def test_a_default_type_is_not_shared(world: Working, alice: Caller) -> None:
     volume_id = world.made(volume_type=DEFAULT_TYPE_NAME)
     assert show(alice, volume_id)["multiattach"] is False
+
+
+# -- real clients ------------------------------------------------------------------------------
+
+
+def test_cinderclient_attaches_a_volume(world_and_app: tuple[Working, Flask]) -> None:
+    world, app = world_and_app
+    volume_id, instance = world.made(), new_id()
+    with address(app) as url:
+        auth = noauth.CinderNoAuthPlugin("alice", PROJECT, endpoint=f"{url}/v3")
+        cinder = Client(api_version=APIVersion("3.71"), session=Session(auth=auth))
+
+        made = cinder.attachments.create(volume_id, None, instance, mode="rw")
+        assert made["attach_mode"] == "rw"
+        connected = cinder.attachments.update(made["id"], CONNECTOR)
+        assert connected.connection_info["driver_volume_type"] == "fake"
+        cinder.attachments.complete(made["id"])
+        shown = cinder.attachments.show(made["id"])
+        assert (shown.status, shown.instance) == ("attached", instance)
+        (listed,) = cinder.attachments.list(search_opts={"volume_id": volume_id})
+        assert listed.id == made["id"]
+        assert cinder.volumes.get(volume_id).status == "in-use"
+        cinder.attachments.delete(made["id"])
+        assert cinder.volumes.get(volume_id).status == "available"
+
+        cinder.volumes.reserve(volume_id)
+        info = cinder.volumes.initialize_connection(volume_id, CONNECTOR)
+        assert info["driver_volume_type"] == "fake"
+        cinder.volumes.attach(volume_id, None, "/dev/vdb", host_name="compute1")
+        cinder.volumes.begin_detaching(volume_id)
+        cinder.volumes.terminate_connection(volume_id, CONNECTOR)
+        cinder.volumes.detach(volume_id)
+        assert cinder.volumes.get(volume_id).status == "available"
+
+
+def test_openstacksdk_attaches_a_volume(world_and_app: tuple[Working, Flask]) -> None:
+    world, app = world_and_app
+    volume_id, instance = world.made(), new_id()
+    with address(app) as url:
+        endpoint = f"{url}/v3/{PROJECT}"
+        cloud = openstack.connect(
+            auth_type="none",
+            endpoint=endpoint,
+            block_storage_endpoint_override=endpoint,
+            block_storage_default_microversion="3.71",
+        )
+        storage = cloud.block_storage
+
+        made = storage.create_attachment(volume_id, connector=None, instance=instance)
+        assert made.status == "reserved"
+        connected = storage.update_attachment(made, connector=CONNECTOR)
+        assert connected.connection_info["driver_volume_type"] == "fake"
+        storage.complete_attachment(made)
+        assert storage.get_attachment(made).status == "attached"
+        assert [one.id for one in storage.attachments(volume_id=volume_id)] == [made.id]
+        (seen,) = storage.get_volume(volume_id).attachments
+        assert seen["server_id"] == instance
+        storage.delete_attachment(made)
+        assert storage.get_volume(volume_id).status == "available"

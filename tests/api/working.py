@@ -1,11 +1,13 @@
 """The API with an installation behind it: what a request begins has ended when it is answered."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from flask import Flask
+from werkzeug.serving import make_server
 
 from api import admission
 from api.app import create_app
@@ -66,3 +68,17 @@ def working(
         db.session.remove()
         db.engine.dispose()
     world.close()
+
+
+@contextmanager
+def address(app: Flask) -> Iterator[str]:
+    """Where real clients reach `app`, one request after another."""
+    server = make_server("127.0.0.1", 0, app)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
