@@ -33,6 +33,7 @@ RESOURCES: tuple[str, ...] = (
     "api.quota_sets",
     "api.limits",
     "api.services",
+    "api.log_levels",
     "api.pools",
     "api.availability_zones",
     "api.hosts",
