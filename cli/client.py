@@ -23,7 +23,10 @@ PIPE_WIDTH = 200
 """Columns of a table that is not shown in a terminal: wide enough that no identifier is cut."""
 
 NEXT_STEPS = {
-    401: "give --user and --password, or BREEZEBLOCK_USER and BREEZEBLOCK_PASSWORD",
+    401: (
+        "give --user and --password, or BREEZEBLOCK_USER and BREEZEBLOCK_PASSWORD; "
+        "with Keystone --token or BREEZEBLOCK_TOKEN"
+    ),
     403: "this needs the role admin",
     503: "the service is starting or a worker is down: see `breezeblock status`",
 }
@@ -61,6 +64,7 @@ class Client:
     user: str | None = None
     password: str | None = None
     project: str | None = None
+    token: str | None = None
 
     def get(self, *path: str, **query: str | int | None) -> dict[str, Any]:
         """GET the resource at `path`, its parts escaped; a query value of None is left out."""
@@ -84,7 +88,9 @@ class Client:
         parts = [self.url.rstrip("/"), "v3"]
         parts += [quote(part, safe="") for part in (self.project, *path) if part]
         headers = {"OpenStack-API-Version": MICROVERSION, "Accept": "application/json"}
-        if self.password is None:
+        if self.token is not None:
+            headers["X-Auth-Token"] = self.token
+        elif self.password is None:
             headers["X-Auth-Token"] = f"{self.user or 'admin'}:{self.project or 'admin'}"
         try:
             response = requests.request(
@@ -134,6 +140,7 @@ _OPTIONS: Sequence[Callable[[Command], Command]] = (
     click.option(
         "--password", envvar="BREEZEBLOCK_PASSWORD", show_envvar=True, help="With http_basic."
     ),
+    click.option("--token", envvar="BREEZEBLOCK_TOKEN", show_envvar=True, help="Keystone's."),
     click.option(
         "--project", envvar="BREEZEBLOCK_PROJECT", show_envvar=True, help="Project in the URL."
     ),
@@ -146,11 +153,17 @@ def api_command(function: Command) -> Command:
 
     @functools.wraps(function)
     def run(
-        *, url: str, user: str | None, password: str | None, project: str | None, **rest: Any
+        *,
+        url: str,
+        user: str | None,
+        password: str | None,
+        project: str | None,
+        token: str | None,
+        **rest: Any,
     ) -> None:
         if not url.startswith(("http://", "https://")):
             raise click.BadParameter(f"{url!r}: must begin with http:// or https://")
-        function(Client(url, user, password, project), **rest)
+        function(Client(url, user, password, project, token), **rest)
 
     decorated: Command = run
     for option in reversed(_OPTIONS):

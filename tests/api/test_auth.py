@@ -1,6 +1,8 @@
 """Who asks, and for which project."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import bcrypt
@@ -108,3 +110,23 @@ def test_a_bad_password_file_is_named_at_start_and_not_shown(
         create_app(load(environ=environ))
     assert "line 2" in str(refusal.value)
     assert "secret" not in str(refusal.value)
+
+
+def test_nobody_loads_what_only_others_need() -> None:
+    program = (
+        "import sys, tasks.app\n"
+        "assert 'oslo_policy' not in sys.modules, 'a worker'\n"
+        "from api.app import create_app\n"
+        "from config.settings import load\n"
+        "create_app(load(environ={}))\n"
+        "assert 'keystonemiddleware' not in sys.modules, 'an API without Keystone'\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def test_the_roles_of_the_password_file_imply_others(basic_app: Flask) -> None:
+    volume_id = volume()
+    ann = basic(basic_app, "ann", PROJECT)
+    assert ann.get(f"/volumes/{volume_id}").status_code == 200
+    fault(ann.get("/os-services"), 403, "forbidden")

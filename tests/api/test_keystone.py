@@ -14,11 +14,13 @@ import openstack
 import pytest
 import requests
 from cinderclient.v3.client import Client
+from click.testing import CliRunner, Result
 from keystoneauth1 import loading
 from keystoneauth1.session import Session
 from openstack.connection import Connection
 
 from api.app import create_app
+from cli.main import main
 from config.settings import load
 from tests.api.conftest import volume
 from tests.api.serving import serving
@@ -214,6 +216,17 @@ def test_an_expired_token_counts_with_a_service_token_only(site: Site) -> None:
     assert site.get("/volumes", ann, X_Service_Token=bob).status_code == 401
     listed = site.get("/volumes", ann, X_Service_Token=nova)
     assert [one["id"] for one in listed.json()["volumes"]] == [site.volumes[DEMO]]
+
+
+def test_the_operators_commands_take_a_token(site: Site) -> None:
+    def run(token: str) -> Result:
+        environ = {"BREEZEBLOCK_URL": site.url, "BREEZEBLOCK_TOKEN": token}
+        return CliRunner().invoke(main, ["node", "list"], env=environ)
+
+    assert run(site.token("admin")).exit_code == 0
+    refused = run("made-up")
+    assert refused.exit_code == 1
+    assert "with Keystone --token" in refused.stderr
 
 
 def test_the_service_may_have_an_application_credential(site: Site) -> None:

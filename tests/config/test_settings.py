@@ -17,6 +17,10 @@ from hypothesis import strategies as st
 from config.settings import Settings, SettingsError, load
 
 EXAMPLE = Path(__file__).parents[2] / "breezeblock.example.toml"
+KEYSTONE = {
+    "BREEZEBLOCK_API__AUTH": "keystone",
+    "BREEZEBLOCK_KEYSTONE__AUTH_URL": "https://keystone.example/v3",
+}
 SECTIONS = [field.name for field in fields(Settings) if field.name != "backends"]
 
 
@@ -172,6 +176,19 @@ def test_several_wrong_keys_are_counted() -> None:
         ({"BREEZEBLOCK_API__HOST": "::"}, "api.noauth_off_loopback = true"),
         ({"BREEZEBLOCK_API__HOST": "storage.example"}, "api.noauth_off_loopback = true"),
         ({"BREEZEBLOCK_API__AUTH": "http_basic"}, "api.password_file"),
+        ({"BREEZEBLOCK_API__AUTH": "keystone"}, "keystone.auth_url"),
+        (KEYSTONE, "keystone.password"),
+        (
+            {**KEYSTONE, "BREEZEBLOCK_KEYSTONE__APPLICATION_CREDENTIAL_ID": "a1"},
+            "keystone.application_credential_secret",
+        ),
+        (
+            {
+                "BREEZEBLOCK_CORS__ALLOWED_ORIGINS": "*",
+                "BREEZEBLOCK_CORS__ALLOW_CREDENTIALS": "true",
+            },
+            "cors.allowed_origins",
+        ),
         ({"BREEZEBLOCK_FLOWER__HOST": "10.0.0.1"}, "flower.basic_auth"),
         (
             {
