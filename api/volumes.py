@@ -155,6 +155,8 @@ def create_volume(body: dict[str, Any]) -> dict[str, Any]:
             "source_volid": volume["source_volid"],
             "image_ref": volume["image_id"] or volume["image_ref"] or None,
             "scheduler_hints": body["scheduler_hints"] or {},
+            "group_id": volume["consistencygroup_id"]
+            or (volume["group_id"] if at_least(13) else None),
             "may_multiattach": allowed("volume:multiattach"),
         },
     )
@@ -173,9 +175,6 @@ def made(volume_id: str) -> dict[str, Any]:
 
 def _refuse_missing_sources(volume: dict[str, Any]) -> None:
     """What no request can have made yet does not exist."""
-    group = volume["consistencygroup_id"] or (at_least(13) and volume["group_id"])
-    if group:
-        raise ApiError(404, f"Group {group} could not be found.")
     if at_least(47) and volume["backup_id"]:
         raise ApiError(404, f"Backup {volume['backup_id']} could not be found.")
 
