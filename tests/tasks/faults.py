@@ -110,6 +110,8 @@ class Overtaken(Aimed):
             return True
         if self.old is None or delivery.task != self.task:
             return False
+        if delivery.message["flow"] != self.old.message["flow"]:
+            return False
         old, self.old = self.old, None
         assert delivery.message["epoch"] > old.message["epoch"]
         for one in (delivery, old) if self.after else (old, delivery):
