@@ -42,6 +42,7 @@ from db.models.flow import UNFINISHED
 from tasks import dispatch
 from tasks.app import make_celery
 from tasks.engine import Engine
+from tests import connections
 from tests.broker import Broker, Delivery
 from tests.invariants import check
 from tests.seams import cut_control, cut_node
@@ -231,6 +232,8 @@ class World:
         """Assert what must hold whenever nothing is under way."""
         with self.reading() as tx:
             faults = check(tx, {host: node.objects() for host, node in self.nodes.items()})
+            connected = {host: node.connections() for host, node in self.nodes.items()}
+            faults += connections.check(tx, connected)
         assert not faults, "\n".join([*faults, self.story()])
 
     # -- what is asked of it -----------------------------------------------------------------
