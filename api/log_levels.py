@@ -17,6 +17,8 @@ from api.schemas.services import LEVELS, LogBody, LogLevelsAnswer
 blp = Blueprint("log_levels", __name__, description="Log levels")
 
 API_BINARY = "cinder-api"
+OURS = ("api", "config", "db", "scheduler", "tasks")
+"""Loggers of our own packages, which are there from their first line on only."""
 POLICY = "volume_extension:services:update"
 
 
@@ -31,7 +33,7 @@ def get_log(body: dict[str, Any]) -> dict[str, Any]:
         return {"log_levels": []}
     levels = {
         name: logging.getLevelName(logging.getLogger(name).getEffectiveLevel())
-        for name in sorted(logging.Logger.manager.loggerDict)
+        for name in sorted({*OURS, *logging.Logger.manager.loggerDict})
         if name.startswith(body["prefix"] or "")
     }
     return {"log_levels": [{"binary": API_BINARY, "host": host, "levels": levels}]}

@@ -5,13 +5,14 @@ from collections.abc import Iterator
 import openstack
 import pytest
 from cinderclient import exceptions
+from cinderclient.api_versions import APIVersion
 from cinderclient.contrib import noauth
 from cinderclient.v3.client import Client
 from keystoneauth1.session import Session
 from openstack.block_storage.v3._proxy import Proxy
 
 from tests.api import rows
-from tests.api.conftest import PROJECT
+from tests.api.conftest import PROJECT, volume
 from tests.api.serving import serving
 
 
@@ -28,6 +29,13 @@ def url(environ: dict[str, str]) -> Iterator[str]:
 def cinder(url: str) -> Client:
     plugin = noauth.CinderNoAuthPlugin("alice", PROJECT, endpoint=f"{url}/v3")
     return Client(session=Session(auth=plugin), api_version=None)
+
+
+@pytest.fixture
+def newest(url: str) -> Client:
+    """The same, speaking the newest version."""
+    plugin = noauth.CinderNoAuthPlugin("alice", PROJECT, endpoint=f"{url}/v3")
+    return Client(session=Session(auth=plugin), api_version=APIVersion("3.71"))
 
 
 @pytest.fixture
@@ -117,3 +125,62 @@ def test_openstacksdk_reads_the_same(storage: Proxy) -> None:
     (zone,) = storage.availability_zones()
     assert zone.name == "nova"
     assert "os-services" in {extension.alias for extension in storage.extensions()}
+
+
+def test_cinderclient_manages_the_site(newest: Client) -> None:
+    newest.services.freeze_host("node1@file")
+    (frozen,) = newest.services.list(host="node1@file")
+    assert (frozen.frozen, frozen.status) == (True, "disabled")
+    newest.services.thaw_host("node1@file")
+    with pytest.raises(exceptions.BadRequest, match="replication"):
+        newest.services.failover_host("node1@file", "elsewhere")
+    with pytest.raises(exceptions.ClientException, match="restart"):
+        newest.services.set_log_levels("DEBUG", "", "", "")
+    assert {one.binary for one in newest.services.get_log_levels("", "", "api")} == {"cinder-api"}
+    assert newest.capabilities.get("node1@file").display_name == "file on node1"
+    assert newest.clusters.list(detailed=True) == []
+    with pytest.raises(exceptions.NotFound):
+        newest.clusters.show("c1")
+    filters = {one.resource: one.filters for one in newest.resource_filters.list()}
+    assert "bootable" in filters["volume"]
+    cleaning, unavailable = newest.workers.clean(binary="cinder-volume")
+    assert ([one.host for one in cleaning], unavailable) == (["node1@file"], [])
+    search = {"name": "node1@file#node1-file", "volume_type": "__DEFAULT__"}
+    assert newest.volumes.get_pools(detail="false", search_opts=search).pools == [
+        {"name": "node1@file#node1-file"}
+    ]
+
+
+def test_cinderclient_lists_volumes_by_every_filter(newest: Client) -> None:
+    image = {"os_type": "linux"}
+    wanted = volume(name="disk", bootable=True, meta={"k": "v"}, image_meta=image, size=3)
+    volume(name="other", created_at=rows.START)
+    for search in (
+        {"name": "disk"},
+        {"name~": "IS"},
+        {"bootable": True},
+        {"metadata": {"k": "v"}},
+        {"glance_metadata": image},
+        {"size": 3},
+        {"created_at": "gt:2026-03-02T00:00:00"},
+    ):
+        assert [one.id for one in newest.volumes.list(search_opts=search)] == [wanted], search
+    everything = {
+        "status": "available",
+        "migration_status": "none",
+        "attach_status": "detached",
+        "consumes_quota": True,
+        "project_id": PROJECT,
+        "user_id": "alice",
+        "all_tenants": 1,
+    }
+    assert len(newest.volumes.list(search_opts=everything, sort="size:asc,name")) == 2
+    found, count = newest.volumes.list(search_opts={"with_count": True}, limit=1)
+    assert (len(found), count) == (1, 2)
+    totals = newest.volumes.summary(all_tenants=True)["volume-summary"]
+    assert (totals["total_count"], totals["total_size"]) == (2, 4)
+    shown = newest.volumes.get(wanted)
+    assert shown.volume_image_metadata == image
+    newest.volumes.set_image_metadata(wanted, {"min_disk": "1"})
+    newest.volumes.delete_image_metadata(wanted, ["os_type"])
+    assert newest.volumes.show_image_metadata(wanted)[1] == {"metadata": {"min_disk": "1"}}
