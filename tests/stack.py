@@ -82,6 +82,11 @@ class Stack:
         """The names of its storage nodes."""
         return self._backends
 
+    @property
+    def interval(self) -> float:
+        """Seconds between two ticks of the sweeper."""
+        return float(self._settings["SWEEPER__INTERVAL"])
+
     # -- processes -------------------------------------------------------------------------------
 
     def start(self, *names: str, **settings: str) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from drivers.fake_faults import write_faults
 from drivers.folder import MARKER
+from drivers.names import is_ours
 from tests import rabbitmq
 from tests.postgresql import Server
 from tests.processes import wait_for
@@ -192,9 +193,10 @@ def fake_backend(folder: Path, node: str, gib: int, name: str = "fake") -> dict[
 
 
 def fake_objects(folder: Path, node: str) -> dict[str, int]:
-    """What such a node holds: sizes in GiB by name."""
+    """What such a node holds of ours: sizes in GiB by name."""
     with closing(sqlite3.connect(folder / f"{node}.objects")) as connection:
-        return dict(connection.execute("SELECT name, size_gib FROM object").fetchall())
+        rows = connection.execute("SELECT name, size_gib FROM object").fetchall()
+    return {name: size for name, size in rows if is_ours(name)}
 
 
 def make_lab(folder: Path, database: str | None, broker: Broker = "redis") -> Lab:
