@@ -4,13 +4,12 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from flask import g
 from sqlalchemy import select
 
-from api import policy
 from api.context import current
 from api.links import of, time_text
 from api.paging import AnyRow, AnySelect
+from api.policy import allowed
 from db.models import Attachment, Group, GroupType, Volume, VolumeType
 from db.transactions import reading
 
@@ -124,14 +123,14 @@ def created(row: AnyRow) -> dict[str, Any]:
 def detail(row: AnyRow) -> dict[str, Any]:
     """The long form, apart from what is in other tables (see `complete`)."""
     volume = created(row)
-    if _sees("volume_extension:volume_tenant_attribute"):
+    if allowed("volume_extension:volume_tenant_attribute"):
         volume["os-vol-tenant-attr:tenant_id"] = row.project_id
-    if _sees("volume_extension:volume_host_attribute"):
+    if allowed("volume_extension:volume_host_attribute"):
         volume["os-vol-host-attr:host"] = row.host
-    if _sees("volume_extension:volume_mig_status_attribute"):
+    if allowed("volume_extension:volume_mig_status_attribute"):
         volume["os-vol-mig-status-attr:migstat"] = row.migration_status
         volume["os-vol-mig-status-attr:name_id"] = None
-    if row.image_meta and _sees("volume_extension:volume_image_metadata:show"):
+    if row.image_meta and allowed("volume_extension:volume_image_metadata:show"):
         volume["volume_image_metadata"] = row.image_meta
     return volume
 
@@ -174,11 +173,3 @@ def _service_id(host: str | None) -> str | None:
     """An id of the backend that a volume is on, by which hosts that attach volumes tell backends
     apart: made from its name, so the same everywhere and always."""
     return None if host is None else str(uuid.uuid5(_SERVICES, host.partition("#")[0]))
-
-
-def _sees(rule: str) -> bool:
-    """Whether the request may see what `rule` guards; asked once for all rows of a list."""
-    known: dict[str, bool] = g.setdefault("volume_attributes", {})
-    if rule not in known:
-        known[rule] = policy.allowed(rule)
-    return known[rule]
