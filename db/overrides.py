@@ -33,6 +33,9 @@ from db.transitions import (
     locked,
 )
 
+DESTROYING = frozenset({"volume.delete", "volume.revert", "snapshot.delete"})
+"""Kinds of flows after which nothing is left of what a volume or a snapshot held."""
+
 R = TypeVar("R", Volume, Snapshot, Group, GroupSnapshot)
 
 
@@ -93,8 +96,8 @@ def fenced(tx: Session, model: type[R], resource_id: str, *, for_use: bool = Fal
     """The row, locked, with no flow at work on it: a running or parked one is superseded.
 
     Locks the flow before the row, as the flow's own steps do. Raises NotFound, or for what is
-    wanted `for_use` BeingDestroyed: the order to destroy it may wait on its node, where nothing can
-    overtake it, so what is being deleted cannot be declared usable.
+    wanted `for_use` BeingDestroyed: the order to destroy it, or to write over it, may wait on its
+    node, where nothing can overtake it, so it cannot be declared usable.
     """
     owner = tx.scalar(select(model.flow_id).where(model.id == resource_id))
     flow = journal.lock(tx, owner) if owner else None
@@ -102,8 +105,8 @@ def fenced(tx: Session, model: type[R], resource_id: str, *, for_use: bool = Fal
     if row is None:
         raise NotFound(f"{model.__name__} {resource_id} could not be found.")
     if flow is not None and row.flow_id == flow.id:
-        if for_use and flow.kind == f"{flow.noun}.delete":
-            raise BeingDestroyed(resource_id, flow.noun)
+        if for_use and flow.kind in DESTROYING:
+            raise BeingDestroyed(resource_id, row.status, flow.noun)
         _supersede(tx, flow, row)
     if isinstance(row, Volume | Snapshot):
         residues.drop_resumable(tx, row)

@@ -182,15 +182,15 @@ class InvalidStatus(Exception):
 
 
 class BeingDestroyed(InvalidStatus):
-    """What its delete has begun to destroy is asked to be something else again."""
+    """What a flow has begun to destroy or to write over is declared usable."""
 
-    def __init__(self, resource_id: str, noun: str = "volume") -> None:
+    def __init__(self, resource_id: str, status: str, noun: str = "volume") -> None:
         Exception.__init__(
             self,
-            f"Invalid {noun}: {noun} {resource_id} is being destroyed (status '{DELETING}'), which "
-            "cannot be undone; it can be set to error.",
+            f"Invalid {noun}: what is done to {noun} {resource_id} (status '{status}') cannot be "
+            "undone; it can be set to error.",
         )
-        self.status = DELETING
+        self.status = status
 
 
 class Held(InvalidStatus):

@@ -5,6 +5,7 @@ import pytest
 from db import overrides
 from db.models import Pool, Snapshot
 from db.models.flow import FAILED, REFUSED, SUCCEEDED, SUPERSEDED
+from db.transitions import BeingDestroyed
 from tests.harness import World
 from tests.storage_node import StorageNode
 
@@ -171,8 +172,10 @@ def test_an_override_frees_the_snapshot_of_a_revert(world: World) -> None:
     flow_id = world.revert(volume_id, snapshot_id)
     world.run(lambda delivery: delivery.task == "volume.revert.revert")
     assert status(world, snapshot_id) == "restoring"
-    with world.writing() as tx:
+    with pytest.raises(BeingDestroyed), world.writing() as tx:
         overrides.reset_volume_status(tx, volume_id, "available")
+    with world.writing() as tx:
+        overrides.reset_volume_status(tx, volume_id, "error")
     world.finish()
     assert world.flow(flow_id).state == SUPERSEDED
     assert status(world, snapshot_id) == "available"
