@@ -18,6 +18,7 @@ from db.models import (
     Reservation,
     Residue,
     Snapshot,
+    UserMessage,
     Volume,
 )
 from db.models.flow import PARKED, UNFINISHED
@@ -91,6 +92,10 @@ def _flows(tx: Session) -> list[str]:
         made = tx.get(MADE[flow.kind], flow.resource_id)
         if not flow.admitted and made is not None:
             wrong.append(f"{flow.noun} {flow.resource_id} of a request that was not admitted")
+    failed = sorted(tx.scalars(select(Flow.id).where(Flow.state == "failed")))
+    told = sorted(str(flow_id) for flow_id in tx.scalars(select(UserMessage.flow_id)))
+    if failed != told:
+        wrong.append(f"{failed} have failed, but messages tell of {told}")
     return wrong
 
 
