@@ -85,4 +85,5 @@ def noauth(url_project: str | None) -> Identity:
     """
     user, _, project = request.headers.get("X-Auth-Token", "").partition(":")
     user = user or "admin"
-    return Identity(user, project or url_project or user, frozenset({"admin"}), is_admin=True)
+    roles = frozenset({"admin", "member", "reader"})
+    return Identity(user, project or url_project or user, roles, is_admin=True)
