@@ -1,5 +1,6 @@
 """Attachments, from the request to the node and back."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from cinderclient.v3.client import Client
 from flask import Flask
 from keystoneauth1.session import Session
 from sqlalchemy import select
+from werkzeug.test import TestResponse
 
 from db.models import DEFAULT_TYPE_NAME, Attachment, FlowStep, Volume, VolumeType, new_id
 from db.transactions import reading, writing
@@ -386,10 +388,22 @@ def test_how_a_host_reaches_a_volume_is_not_in_the_journal(world: Working, alice
     assert not any("connection_info" in result for result in results)
 
 
-def test_of_two_requests_for_one_volume_one_wins(admin: Caller) -> None:
-    volume_id = volume()
-    create(admin, volume_id)
-    assert "'reserved'" in refused(admin, volume_id)
+def test_of_several_requests_for_one_volume_one_wins(app: Flask, admin: Caller) -> None:
+    body, answers = {"attachment": {"volume_uuid": volume()}}, list[TestResponse]()
+
+    def reserve() -> None:
+        caller = Caller(app.test_client(), PROJECT, admin.headers)
+        answers.append(caller.post("/attachments", json=body))
+
+    threads = [threading.Thread(target=reserve) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answer.status_code for answer in answers) == [200, 400, 400, 400]
+    for answer in answers:
+        if answer.status_code == 400:
+            assert "'reserved'" in fault(answer, 400, "badRequest")
     with reading() as tx:
         assert len(tx.scalars(select(Attachment)).all()) == 1
 

@@ -3,11 +3,17 @@
 import pytest
 
 from db import attachments
-from db.models import new_id
+from db.models import Attachment, new_id
 from tasks.connection import scaled
 from tests.harness import World
 
 CONNECTOR = {"host": "compute1"}
+
+
+@pytest.fixture
+def world(any_world: World) -> World:
+    """On each database."""
+    return any_world
 
 
 @pytest.mark.parametrize(
@@ -60,3 +66,39 @@ def test_a_leftover_does_not_end_the_connection_that_came_after_it(world: World)
 
     assert not world.residues()
     assert list(connected.connections()) == [attachments.object_name(attachment_id)]
+
+
+def test_an_attachment_is_made_and_removed(world: World) -> None:
+    volume_id, attachment_id = world.create(), new_id()
+    world.settle()
+    make = {"instance_id": new_id(), "mode": "ro"}
+    asked = {"volume_id": volume_id, "connector": CONNECTOR, "make": make}
+    world.submit("attachment.connect", attachment_id, asked)
+    world.finish()
+
+    with world.reading() as tx:
+        attachment = tx.get_one(Attachment, attachment_id)
+    assert (attachment.status, attachment.attached_host) == ("attaching", "compute1")
+    assert attachment.connection_info is not None
+    assert attachment.connection_info["access_mode"] == "ro"
+    world.submit("attachment.disconnect", attachment_id, {"volume_id": volume_id})
+    world.finish()
+    volume = world.volume(volume_id)
+    assert volume is not None
+    assert (volume.status, volume.attach_status) == ("available", "detached")
+
+
+def test_a_volume_deleted_by_force_while_it_is_connected_leaves_nothing(world: World) -> None:
+    volume_id, attachment_id = world.create(), new_id()
+    world.settle()
+    make = {"instance_id": None, "mode": None}
+    asked = {"volume_id": volume_id, "connector": CONNECTOR, "make": make}
+    world.submit("attachment.connect", attachment_id, asked)
+    world.run(until=lambda delivery: delivery.task == "attachment.connect.connect")
+
+    world.delete(volume_id, force=True)
+    world.finish()
+
+    assert world.volume(volume_id) is None
+    assert not world.residues()
+    assert not any(node.objects() or node.connections() for node in world.nodes.values())
