@@ -77,7 +77,7 @@ class Keystone:
         for port in self._ports:
             self._run(f"server-{port}", port, "gunicorn")
         for url in (self.url, self.short_url):
-            wait_for(partial(_answers, url), doing=f"Keystone at {url}")
+            wait_for(partial(_answers, url), 120, f"Keystone at {url}")
 
     def stop(self) -> None:
         """End it."""
