@@ -11,6 +11,7 @@ blp = Blueprint("extensions", __name__, description="Parts of the API that are s
 UPDATED = "2026-11-01T00:00:00+00:00"
 
 EXTENSIONS = {
+    "capabilities": ("Capabilities", "What a backend can do"),
     "os-admin-actions": ("AdminActions", "Reset a volume's status, delete it by force"),
     "os-availability-zone": ("AvailabilityZones", "Zones of the storage nodes"),
     "os-extended-services": ("ExtendedServices", "Why a service is disabled"),
@@ -18,14 +19,19 @@ EXTENSIONS = {
     "os-quota-class-sets": ("QuotaClasses", "Default limits of projects"),
     "os-quota-sets": ("Quotas", "Limits and usage of a project"),
     "os-services": ("Services", "Schedulers and backends"),
+    "os-snapshot-manage": ("SnapshotManage", "Take over a snapshot that is on the storage already"),
+    "os-snapshot-unmanage": ("SnapshotUnmanage", "Give up a snapshot, which stays on the storage"),
     "os-types-extra-specs": ("TypesExtraSpecs", "Extra specs of volume types"),
     "os-types-manage": ("TypesManage", "Create, change and delete volume types"),
     "os-used-limits": ("UsedLimits", "What a project uses of its limits"),
     "os-vol-host-attr": ("VolumeHostAttribute", "The pool that a volume is in"),
+    "os-vol-image-meta": ("VolumeImageMetadata", "What a volume keeps of its image's metadata"),
     "os-vol-mig-status-attr": ("VolumeMigStatusAttribute", "The state of a migration"),
     "os-vol-tenant-attr": ("VolumeTenantAttribute", "The project that a volume belongs to"),
     "os-volume-actions": ("VolumeActions", "Actions on a volume"),
+    "os-volume-manage": ("VolumeManagement", "Take over a volume that is on the storage already"),
     "os-volume-type-access": ("VolumeTypeAccess", "Who may use a private volume type"),
+    "os-volume-unmanage": ("VolumeUnmanage", "Give up a volume, which stays on the storage"),
     "scheduler-stats": ("Scheduler_stats", "Pools and their capacity"),
 }
 """Alias → name and description."""

@@ -34,7 +34,7 @@ def extract(run: Run) -> Results:
         "previous_status": previous,
         "charged_type_id": volume.charged_type_id,
         "type_id": new.id,
-        "multiattach": _multiattach(new),
+        "multiattach": new.multiattach,
     }
 
 
@@ -118,7 +118,7 @@ def _refuse_change(
             "Invalid input received: Retype cannot change front-end qos specs for in-use volume: "
             f"{volume.id}.",
         )
-    if volume.multiattach != _multiattach(new):
+    if volume.multiattach != new.multiattach:
         raise Refused(
             400,
             "Invalid input received: Retyping to or from a multiattach type is only allowed for a "
@@ -136,11 +136,6 @@ def _encryption(run: Run, of_type: VolumeType | None) -> tuple[Any, ...] | None:
 def _front_end_qos(run: Run, of_type: VolumeType | None) -> dict[str, Any]:
     found = run.tx.get(QosSpec, of_type.qos_specs_id) if of_type and of_type.qos_specs_id else None
     return found.specs if found is not None and found.consumer in FRONT_END else {}
-
-
-def _multiattach(volume_type: VolumeType) -> bool:
-    spec = str(volume_type.extra_specs.get("multiattach", ""))
-    return spec.replace("<is>", "").strip().lower() == "true"
 
 
 def _refuse_misfit(run: Run, volume: Volume, new: VolumeType) -> None:
