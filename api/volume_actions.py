@@ -10,7 +10,7 @@ from api.blueprint import Blueprint
 from api.context import current
 from api.errors import TEXTS, ApiError
 from api.microversion import at_least
-from api.policy import authorize
+from api.policy import allowed, authorize
 from api.schemas.volume_actions import VolumeAction
 from api.volumes import change, find, found, refuse_in_maintenance
 from db import volume_use as use
@@ -92,8 +92,9 @@ def _revert(volume_id: str, arguments: dict[str, Any]) -> int:
 
 
 def _retype(volume_id: str, arguments: dict[str, Any]) -> int:
-    found(volume_id, "volume:retype")
-    admission.submit("volume.retype", volume_id, arguments)
+    project = found(volume_id, "volume:retype").project_id
+    may = {"may_multiattach": allowed("volume:multiattach", project)}
+    admission.submit("volume.retype", volume_id, {**arguments, **may})
     return ACCEPTED
 
 

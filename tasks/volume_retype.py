@@ -108,6 +108,8 @@ def _refuse_change(
         raise Refused(400, f"Invalid input received: New volume_type same as original: {new.name}.")
     if volume.group_id is not None:
         raise Refused(400, f"Invalid volume: Volume {volume.id} must not be part of a group.")
+    if new.multiattach and not run.flow.payload.get("may_multiattach", True):
+        raise Refused(403, "Policy doesn't allow volume:multiattach to be performed.")
     if _encryption(run, old) != _encryption(run, new):
         raise Refused(400, "Invalid input received: Retype cannot change encryption requirements.")
     if status != IN_USE:
