@@ -11,7 +11,10 @@ delete_group = FlowDefinition("group.delete", admission="extract", pivot="finish
 
 @delete_group.step()
 def extract(run: Run) -> Results:
-    """Take the group, and begin the deletes of its volumes. Admission ends here."""
+    """Take the group, and begin the deletes of its volumes. Admission ends here.
+
+    There is no compensation: the pivot comes next, so nothing can ask for one.
+    """
     group, _ = take(run.tx, Group, run.flow.resource_id, "group.delete", run.flow)
     if not group.visible:
         raise NotFound(f"Group {group.id} could not be found.")
@@ -27,15 +30,6 @@ def extract(run: Run) -> Results:
     for volume in members:
         _refuse_undeletable(group, volume)
         run.children.append(Child("volume.delete", volume.id, {}))
-    return None
-
-
-@extract.compensation
-def give_up(run: Run) -> Results:
-    """The group is there still, and its owner sees that it could not be deleted."""
-    group = owned(run.tx, Group, run.flow)
-    if group is not None:
-        let_go(group, ERROR)
     return None
 
 

@@ -11,22 +11,16 @@ delete_group_snapshot = FlowDefinition("group_snapshot.delete", admission="extra
 
 @delete_group_snapshot.step()
 def extract(run: Run) -> Results:
-    """Take it, and begin the deletes of its snapshots. Admission ends here."""
+    """Take it, and begin the deletes of its snapshots. Admission ends here.
+
+    There is no compensation: the pivot comes next, so nothing can ask for one.
+    """
     taken, _ = take(run.tx, GroupSnapshot, run.flow.resource_id, "group_snapshot.delete", run.flow)
     if not taken.visible:
         raise NotFound(f"GroupSnapshot {taken.id} could not be found.")
     for snapshot in groups.snapshots(run.tx, taken.id):
         _refuse_undeletable(run, snapshot)
         run.children.append(Child("snapshot.delete", snapshot.id, {}))
-    return None
-
-
-@extract.compensation
-def give_up(run: Run) -> Results:
-    """It is there still, and its owner sees that it could not be deleted."""
-    group_snapshot = owned(run.tx, GroupSnapshot, run.flow)
-    if group_snapshot is not None:
-        let_go(group_snapshot, ERROR)
     return None
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 from api.admission import _cancel
 from api.errors import ApiError
 from db import journal, overrides
-from db.models import Flow
+from db.models import Flow, Group, GroupSnapshot
 from tasks.node.ledger import LedgerError
 from tests.broker import Delivery
 from tests.harness import Fault, Killed, World
@@ -33,6 +33,11 @@ CALLS = {
     "release": "release",
 }
 """The call of the driver by an operation's verb."""
+
+GROUPED: dict[str, type[Group] | type[GroupSnapshot]] = {
+    "group": Group,
+    "group_snapshot": GroupSnapshot,
+}
 
 
 class Aimed(Fault):
@@ -298,6 +303,11 @@ def force_delete(world: World, delivery: Delivery) -> None:
 def reset_to_error(world: World, delivery: Delivery) -> None:
     """An administrator sets the volume's status (or the snapshot's), and that it is detached."""
     status = {"status": "error", "attach_status": "detached"}
+    model = GROUPED.get(delivery.message["kind"].partition(".")[0])
+    if model is not None:
+        with world.writing() as tx:
+            overrides.reset_group_status(tx, model, delivery.message["resource"], "error")
+        return
     volume_id = _volume_of(world, delivery)
     with world.writing() as tx:
         if _is_of_snapshot(delivery):

@@ -12,7 +12,16 @@ from typing import Any
 
 import pytest
 
-from db.models import VolumeType, new_id
+from db import groups
+from db.models import (
+    Group,
+    GroupSnapshot,
+    GroupType,
+    GroupVolumeType,
+    Volume,
+    VolumeType,
+    new_id,
+)
 from tasks.app import FLOWS
 from tasks.definition import FlowDefinition, Run, Step
 from tests.harness import World
@@ -23,6 +32,7 @@ SIZE, LARGER = 2, 5
 CONNECTOR = {"host": "compute1", "initiator": "iqn.2026-01.example:compute1"}
 DONE, UNDONE, PARKED, UNTOUCHED = "done", "undone", "parked", "untouched"
 DELETED, RESET = "deleted", "reset"
+GROUPED = faults.GROUPED.keys()
 
 
 def _a_volume(world: World) -> str:
@@ -133,6 +143,55 @@ def _revert(world: World) -> str:
     return volume_id
 
 
+def _group(world: World) -> str:
+    """A group with a volume; not made by a flow, which may be about to be broken."""
+    volume_id, group_id = _a_volume(world), new_id()
+    with world.writing() as tx:
+        volume = tx.get_one(Volume, volume_id)
+        group_type = GroupType(name=f"plain-{group_id}")
+        tx.add(group_type)
+        tx.flush()
+        group = Group(
+            id=group_id,
+            project_id=volume.project_id,
+            user_id=volume.user_id,
+            status="available",
+            visible=True,
+            group_type_id=group_type.id,
+            host=groups.backend_of(volume.host),
+        )
+        tx.add(group)
+        tx.flush()
+        tx.add(GroupVolumeType(group_id=group_id, volume_type_id=str(volume.volume_type_id)))
+        volume.group_id = group_id
+    return group_id
+
+
+def _copy_group(world: World) -> str:
+    source, group_id = _group(world), new_id()
+    world.submit("group.create", group_id, {"source_group_id": source})
+    return group_id
+
+
+def _delete_group(world: World) -> str:
+    group_id = _group(world)
+    world.submit("group.delete", group_id, {"delete_volumes": True})
+    return group_id
+
+
+def _group_snapshot(world: World) -> str:
+    group_id, snapshot_id = _group(world), new_id()
+    world.submit("group_snapshot.create", snapshot_id, {"group_id": group_id})
+    return snapshot_id
+
+
+def _delete_group_snapshot(world: World) -> str:
+    snapshot_id = _group_snapshot(world)
+    world.settle()
+    world.submit("group_snapshot.delete", snapshot_id, {})
+    return snapshot_id
+
+
 START: dict[str, Callable[[World], str]] = {
     "volume.create": _create,
     "volume.delete": _delete,
@@ -149,6 +208,10 @@ START: dict[str, Callable[[World], str]] = {
     "snapshot.unmanage": _unmanage_snapshot,
     "attachment.connect": _attach,
     "attachment.disconnect": _detach,
+    "group.create": _copy_group,
+    "group.delete": _delete_group,
+    "group_snapshot.create": _group_snapshot,
+    "group_snapshot.delete": _delete_group_snapshot,
 }
 """How to begin a flow of each kind on a volume of SIZE; returns the id of what is to be seen."""
 
@@ -193,6 +256,12 @@ ENDS: dict[tuple[str, str], Seen] = {
     ("attachment.disconnect", DONE): ("available", SIZE, True),
     ("attachment.disconnect", UNTOUCHED): ("attaching", SIZE, True),
     ("attachment.disconnect", PARKED): ("in-use", SIZE, True),
+    ("group.create", DONE): ("available", 0, True),
+    ("group.create", UNDONE): ("error", 0, True),
+    ("group.delete", UNTOUCHED): ("available", 0, True),
+    ("group_snapshot.create", DONE): ("available", 0, True),
+    ("group_snapshot.create", UNDONE): ("error", 0, True),
+    ("group_snapshot.delete", UNTOUCHED): ("available", 0, True),
 }
 """What the user sees of it: status, size, whether it has a place. Else there is none."""
 
@@ -356,7 +425,8 @@ def _interventions(
         return
     if turn == "forward" and step.index < (len(definition.steps) if pivot is None else pivot):
         yield "aborted", ABORT, UNDONE
-    yield "force-deleted", FORCE, DELETED
+    if definition.kind.partition(".")[0] not in GROUPED:
+        yield "force-deleted", FORCE, DELETED
     yield "status-reset", RESET_STATUS, RESET
     if on_node:
         end = end_of(definition, step, turn, "gone-begin")
@@ -394,7 +464,9 @@ def seen(world: World, resource_id: str) -> Seen:
         return volume.status, volume.size, volume.host is not None
     if snapshot := world.snapshot_row(resource_id):
         return snapshot.status, snapshot.size, snapshot.pool_id is not None
-    return None
+    with world.reading() as tx:
+        row = tx.get(Group, resource_id) or tx.get(GroupSnapshot, resource_id)
+    return (row.status, 0, row.visible) if row else None
 
 
 CASES = list(_cases())
@@ -415,7 +487,9 @@ def test_fault(case: Case, world: World, monkeypatch: pytest.MonkeyPatch) -> Non
 
     assert fault.struck, world.story()
     if case.end == RESET:
-        if world.snapshot_row(resource_id):
+        if (noun := case.definition.kind.partition(".")[0]) in GROUPED:
+            world.submit(f"{noun}.delete", resource_id, {"delete_volumes": True})
+        elif world.snapshot_row(resource_id):
             world.delete_snapshot(resource_id)
         else:
             world.delete(resource_id, cascade=True)
