@@ -139,7 +139,10 @@ def _volumes(tx: Session, objects: Objects) -> list[str]:
             wrong.append(f"volume {volume.id}: {volume.status}, flow {volume.flow_id}")
         charged = volume.charged_gib == volume.size or (host, name) in residues
         if not charged and (volume.status != ERROR or volume.charged_gib):
-            wrong.append(f"volume {volume.id}: charged {volume.charged_gib} of {volume.size}")
+            wrong.append(
+                f"volume {volume.id} of {volume.project_id}: {volume.status}, "
+                f"charged {volume.charged_gib} of {volume.size}"
+            )
         size = objects.get(host, {}).get(name)
         settled = host in objects and (host, name) not in residues
         if volume.status in (AVAILABLE, ERROR_EXTENDING) and settled:

@@ -22,8 +22,19 @@ LOST, DOUBLED, STALE = "message lost", "message doubled", "stale epoch"
 DATABASE, NODE_LOST = "database error", "node lost"
 CLEAN, DIRTY, UNKNOWN = "driver clean", "driver dirty", "driver unknown"
 
-KNOWN = [definition for definition in FLOWS if definition.kind in matrix.START]
-"""Flows that one knows how to begin; the matrix of one thread sees to it that this is all."""
+WORLD_ONLY = frozenset(
+    {
+        "group.create",
+        "group_snapshot.create",
+        "group_snapshot.delete",
+        "snapshot.manage",
+        "volume.manage",
+    }
+)
+"""Kinds whose `START` puts by hand into a world what a flow begins from: objects on a node, groups.
+They are in the matrix of one thread alone."""
+KNOWN = [definition for definition in FLOWS if definition.kind in matrix.START.keys() - WORLD_ONLY]
+"""Flows that one knows how to begin; the matrix of one thread sees to it that none is forgotten."""
 
 LEAST = 60
 """Cases, however few flows there are."""
