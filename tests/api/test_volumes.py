@@ -371,6 +371,8 @@ CREATE_DEFAULTS: dict[str, Any] = {
     "source_volid": None,
     "image_ref": None,
     "scheduler_hints": {},
+    "group_id": None,
+    "may_multiattach": True,
 }
 SOME_ID = "6b2a3c1e-7a0f-4e53-9a39-1d5c5c2c9f10"
 
@@ -485,11 +487,18 @@ def test_unknown_fields_were_ignored_before_3_53(
     fault(admin.post("/volumes", minor=52, json={**body, "more": 1}), 400, "badRequest")
 
 
-@pytest.mark.parametrize("source", ["group_id", "consistencygroup_id", "backup_id"])
-def test_sources_that_cannot_exist_are_not_found(
-    admin: Caller, submitted: list[tuple[str, str, dict[str, Any]]], source: str
+@pytest.mark.parametrize("group", ["group_id", "consistencygroup_id"])
+def test_a_volume_is_asked_for_in_a_group(
+    admin: Caller, submitted: list[tuple[str, str, dict[str, Any]]], group: str
 ) -> None:
-    body = {"volume": {"size": 1, source: SOME_ID}}
+    assert admin.post("/volumes", json={"volume": {"size": 1, group: SOME_ID}}).status_code == 202
+    assert submitted[0][2]["group_id"] == SOME_ID
+
+
+def test_a_backup_cannot_exist(
+    admin: Caller, submitted: list[tuple[str, str, dict[str, Any]]]
+) -> None:
+    body = {"volume": {"size": 1, "backup_id": SOME_ID}}
     assert SOME_ID in fault(admin.post("/volumes", json=body), 404, "itemNotFound")
     assert submitted == []
 
