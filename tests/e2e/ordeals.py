@@ -140,7 +140,9 @@ class Case:
             yield Strike(name, project, node_step.task, "call", "clean", ALWAYS)
         elif self.turn == "undo":
             last = definition.index(definition.pivot) or len(definition.steps)
-            yield Strike(name, project, definition.steps[last - 1].task, "work", "defect")
+            # always: who is to turn the flow around may be killed by another case meanwhile
+            task = definition.steps[last - 1].task
+            yield Strike(name, project, task, "work", "defect", ALWAYS)
 
 
 def cases() -> list[Case]:
