@@ -38,7 +38,7 @@ def extract(run: Run) -> Results:
         raise InvalidStatus(volume.id, "connect", volume.status, frozenset(STANDINGS))
     if not volume.multiattach:
         _refuse_second_connection(run, attachment, connector.get("host"))
-    mode = "ro" if volume.readonly else attachment.attach_mode or connector.get("mode", "rw")
+    mode = "ro" if volume.readonly else attachment.attach_mode or connector.get("mode") or "rw"
     return {
         "previous_status": previous,
         "access": {**access(run, volume, mode), "attachment_id": attachment.id},
@@ -86,7 +86,7 @@ def finish(run: Run) -> Results:
         connector=connector,
         connection_info=flat(run.ctx["connection_info"], run.ctx["access"]),
         attached_host=connector.get("host"),
-        mountpoint=connector.get("mountpoint", "na"),
+        mountpoint=connector.get("mountpoint") or "na",
         attach_mode=run.ctx["access"]["access_mode"],
         attach_time=utcnow(),
         status=ATTACHING,

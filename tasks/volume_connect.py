@@ -15,7 +15,7 @@ def extract(run: Run) -> Results:
     """Take the volume, and see how it may be used."""
     volume = take_as_it_is(run)
     connector = run.flow.payload["connector"]
-    mode = "ro" if volume.readonly else connector.get("mode", "rw")
+    mode = "ro" if volume.readonly else connector.get("mode") or "rw"
     return {
         "access": access(run, volume, mode),
         **placed(run, volume, volume.object_name, connector, mode),

@@ -24,9 +24,9 @@ class Connector(Schema):
     class Meta:
         unknown = INCLUDE
 
-    host = short()
-    mountpoint = short()
-    mode = fields.String(validate=MODE)
+    host = short(allow_none=True)
+    mountpoint = short(allow_none=True)
+    mode = fields.String(validate=MODE, allow_none=True)
 
 
 class AttachmentNew(Body):

@@ -162,6 +162,13 @@ def test_the_mode_of_an_attachment_is_known_from_354_on(admin: Caller) -> None:
     assert create(admin, volume(), 54, mode="ro")["attach_mode"] == "ro"
 
 
+def test_what_a_client_does_not_know_of_its_host_may_be_null(world: Working, alice: Caller) -> None:
+    """As the cinder command sends it."""
+    unknown = dict.fromkeys(("mountpoint", "mode", "ip", "platform", "os_type", "multipath"))
+    made = create(alice, world.made(), connector={**CONNECTOR, **unknown})
+    assert made["attach_mode"] == "rw"
+
+
 def test_the_mode_that_was_asked_for_wins_over_the_connectors(
     world: Working, alice: Caller
 ) -> None:
