@@ -138,6 +138,7 @@ def _own_type() -> str:
     return found.id
 
 
+@blp.put("/consistencygroups/<group_id>")
 @blp.put("/consistencygroups/<group_id>/update")
 @blp.arguments(ConsistencyGroupUpdateBody)
 @blp.response(202)
