@@ -27,6 +27,8 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         "broker_url": settings.broker.url,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
+        # RabbitMQ closes the channel of whoever wants a queue that was deleted a moment ago.
+        "broker_channel_error_retry": True,
         "broker_pool_limit": 64,
         "broker_transport_options": transport_options(settings),
         # The only way to notice in time that a peer has gone without a word.
