@@ -1,16 +1,24 @@
 """The WSGI application: wiring, once, in one place."""
 
-from functools import partial
 from importlib import import_module
 from typing import Any
 
-import flask_smorest
 from flask import Flask, Response, g, request
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 import db
-from api import admission, auth, cors, errors, health, idempotency, microversion, policy, rate_limit
-from api.blueprint import Fault
+from api import (
+    admission,
+    auth,
+    cors,
+    errors,
+    health,
+    idempotency,
+    microversion,
+    openapi,
+    policy,
+    rate_limit,
+)
 from api.context import new_request_id
 from config.settings import Settings
 
@@ -64,15 +72,6 @@ ROOT_RESOURCES: tuple[str, ...] = ("api.versions", "api.health")
 GLOBAL_REQUEST_ID = "X-OpenStack-Request-ID"
 
 
-class Api(flask_smorest.Api):
-    """flask-smorest's OpenAPI document, without its error handler: faults are ours."""
-
-    ERROR_SCHEMA = Fault
-
-    def _register_error_handlers(self) -> None:
-        pass
-
-
 def create_app(settings: Settings) -> Flask:
     """The API with everything that `settings` say.
 
@@ -86,7 +85,6 @@ def create_app(settings: Settings) -> Flask:
         API_TITLE="Breezeblock Block Storage",
         API_VERSION=microversion.text(microversion.MAX_VERSION),
         OPENAPI_VERSION="3.1.0",
-        OPENAPI_URL_PREFIX="/docs",
     )
     app.extensions["breezeblock.settings"] = settings
     db.init_app(app, settings)
@@ -107,15 +105,14 @@ def create_app(settings: Settings) -> Flask:
 
 
 def _register(app: Flask) -> None:
-    api = Api(app)
+    api = openapi.Api(app)
     for name in RESOURCES:
         blueprint = import_module(name).blp
         api.register_blueprint(blueprint, url_prefix="/v3/<project_id>")
         app.register_blueprint(blueprint, url_prefix="/v3", name=f"{blueprint.name}_of_token")
     for name in ROOT_RESOURCES:
         api.register_blueprint(import_module(name).blp)
-    document = app.view_functions["api-docs.openapi_json"]
-    app.view_functions["api-docs.openapi_json"] = auth.public(partial(document))
+    openapi.install(app, api)
 
 
 def _take_project(_endpoint: str | None, values: dict[str, Any] | None) -> None:

@@ -7,7 +7,7 @@ from flask import Response
 
 from api.blueprint import Blueprint
 from api.errors import ApiError
-from api.group_types import find, in_use, locked
+from api.group_types import find, locked
 from api.microversion import since
 from api.policy import authorize
 from api.schemas.group_types import GroupSpec, GroupSpecAnswer, GroupSpecs, GroupSpecsAnswer
@@ -70,8 +70,6 @@ def delete_spec(type_id: str, key: str) -> Response:
         found = locked(tx, type_id)
         if key not in found.group_specs:
             raise _missing(type_id, key)
-        if in_use(tx, type_id):
-            raise _in_use()
         found.group_specs = {name: v for name, v in found.group_specs.items() if name != key}
     return Response(status=202)
 
@@ -79,15 +77,8 @@ def delete_spec(type_id: str, key: str) -> Response:
 def _merge(type_id: str, specs: dict[str, str]) -> None:
     with writing() as tx:
         found = locked(tx, type_id)
-        if in_use(tx, type_id):
-            raise _in_use()
         found.group_specs = {**found.group_specs, **specs}
 
 
 def _missing(type_id: str, key: str) -> ApiError:
     return ApiError(404, f"Group Type {type_id} has no specs with key {key}.")
-
-
-def _in_use() -> ApiError:
-    # its groups were placed by the specs as they are
-    return ApiError(400, "Group Type is currently in use.")
