@@ -3,15 +3,17 @@
 Nothing here commits. A line is written in the transaction of the effect that it tells of.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
 
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import set_committed_value
 
-from db.models import OWNABLE, Base, Clock, Flow, FlowStep, new_id, utcnow
+from config.routing import node_queue
+from db.models import OWNABLE, Base, Clock, Flow, FlowStep, Node, new_id, utcnow
 from db.models.flow import RUNNING, UNFINISHED
 
 # Tables, not classes, on the path of every step: the ORM's own inserts and updates cost twice.
@@ -21,6 +23,12 @@ _NOW = select(Clock.tick).where(Clock.id == 1).scalar_subquery()
 
 # A flow begins at the present tick: at tick 0 it would look lost.
 _FLOW = _FLOWS.insert().values(tick=func.coalesce(_NOW, 0))
+_TO_NODE = (
+    _FLOWS.update()
+    .where(_FLOWS.c.id == bindparam("flow_id"))
+    .values(queue=bindparam("to", type_=_FLOWS.c.queue.type))
+    .returning(select(Node.ledger).where(Node.host == bindparam("of_host")).scalar_subquery())
+)
 
 
 def new_flow(
@@ -122,43 +130,46 @@ def lock(tx: Session, flow_id: str, epoch: int | None = None) -> Flow | None:
     ).one_or_none()
 
 
-def write(
-    tx: Session,
+def line(
     flow: Flow,
+    seq: int,
     step: str,
     outcome: str,
     *,
-    seq: int | None = None,
-    epoch: int | None = None,
     undo: bool = False,
     node: str | None = None,
     started: datetime | None = None,
     finished: datetime | None = None,
     result: Mapping[str, Any] | None = None,
     error: Mapping[str, Any] | None = None,
-) -> None:
-    """Write one line; without `seq` it is the next one, and the flow's counter moves with it."""
-    if seq is None:
-        flow.seq += 1
-        seq = flow.seq
+) -> dict[str, Any]:
+    """One line, number `seq`, of a flow as it stands; for `append`."""
     now = utcnow()
-    tx.execute(
-        _LINE,
-        {
-            "flow_id": flow.id,
-            "seq": seq,
-            "epoch": flow.epoch if epoch is None else epoch,
-            "attempt": flow.attempt,
-            "step": step,
-            "undo": undo,
-            "outcome": outcome,
-            "node": node,
-            "started_at": started or now,
-            "finished_at": finished or now,
-            "result": dict(result or {}),
-            "error": dict(error) if error else None,
-        },
-    )
+    return {
+        "flow_id": flow.id,
+        "seq": seq,
+        "epoch": flow.epoch,
+        "attempt": flow.attempt,
+        "step": step,
+        "undo": undo,
+        "outcome": outcome,
+        "node": node,
+        "started_at": started or now,
+        "finished_at": finished or now,
+        "result": dict(result or {}),
+        "error": dict(error) if error else None,
+    }
+
+
+def append(tx: Session, lines: Sequence[dict[str, Any]]) -> None:
+    """Write lines for which `enter` has made room, in one statement."""
+    tx.execute(_LINE, lines)
+
+
+def write(tx: Session, flow: Flow, step: str, outcome: str, **details: Any) -> None:
+    """Write the next line; the flow's counter moves with it. `details` are those of `line`."""
+    flow.seq += 1
+    append(tx, [line(flow, flow.seq, step, outcome, **details)])
 
 
 def results(tx: Session, flow: Flow) -> dict[str, Any]:
@@ -193,6 +204,17 @@ def raise_epoch(tx: Session, flow: Flow) -> None:
         .values(epoch=flow.epoch)
         .execution_options(synchronize_session="fetch")
     )
+
+
+def queue_at_node(tx: Session, flow: Flow, host: str) -> str | None:
+    """Note that the next message of `flow`, which is locked, goes to a node; returns its ledger.
+
+    None for a node that is not known.
+    """
+    queue = node_queue(host)
+    set_committed_value(flow, "queue", queue)
+    ledger: str | None = tx.scalar(_TO_NODE, {"flow_id": flow.id, "to": queue, "of_host": host})
+    return ledger
 
 
 def touch(tx: Session, flow: Flow, queue: str) -> None:

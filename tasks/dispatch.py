@@ -3,18 +3,15 @@
 from dataclasses import dataclass
 
 from celery import Celery, chain
-from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from config.routing import CONTROL, node_queue
 from config.settings import Settings
 from db import journal
-from db.models import Flow, Node
+from db.models import Flow
 from db.models.flow import UNDOING
 from tasks.definition import FlowDefinition, NodeOrder, Run, Step
 from tasks.message import VERSION, Message
-
-_LEDGER = select(Node.ledger).where(Node.host == bindparam("of_host"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +48,7 @@ def current(tx: Session, settings: Settings, definition: FlowDefinition, flow: F
         links = _forward_links(definition, flow.position)
         order = step.order
     if order is not None and (placed := order(run)) is not None:
-        address(tx, message, placed)
+        address(tx, flow, message, placed)
     return Outgoing(links, message)
 
 
@@ -62,14 +59,14 @@ def _pass_over(definition: FlowDefinition, flow: Flow, run: Run) -> None:
         flow.position += 1
 
 
-def address(tx: Session, message: Message, order: NodeOrder) -> None:
-    """Direct a message to the node of `order`, as long as that has the ledger that is known now.
+def address(tx: Session, flow: Flow, message: Message, order: NodeOrder) -> None:
+    """Direct a flow's message to the node of `order`, as long as that has the ledger known now.
 
     In the transaction that makes the order: whatever was ordered before the node's ledger was lost
     is for the lost one, however late it comes.
     """
     message["node"], message["op"] = order.host, order.op
-    message["ledger"] = tx.scalar(_LEDGER, {"of_host": order.host}) or ""
+    message["ledger"] = journal.queue_at_node(tx, flow, order.host) or ""
 
 
 def send(app: Celery, outgoing: Outgoing) -> None:

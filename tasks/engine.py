@@ -13,7 +13,7 @@ from celery import Celery, Task
 from kombu.exceptions import OperationalError as BrokerError
 from sqlalchemy.orm import Session
 
-from config.routing import CONTROL, node_queue
+from config.routing import CONTROL
 from config.settings import Settings
 from db import journal, messages, residues
 from db.models import Flow, utcnow
@@ -22,7 +22,7 @@ from db.transactions import is_transient, retrying, writing
 from tasks import children, dispatch
 from tasks.decisions import Action, Decision, Failure, decide
 from tasks.definition import FlowDefinition, NodeOrder, Run, Step
-from tasks.lines import write_failure, write_reply
+from tasks.lines import reply_line, write_failure
 from tasks.message import Message, Reply
 from tasks.notices import announce
 from tasks.refusals import Refused, as_refusal
@@ -99,13 +99,14 @@ class Engine:
             )
             if flow is None:
                 return None
-            ctx = dict(message["ctx"])
+            ctx, lines = dict(message["ctx"]), []
             if proof and before:
-                write_reply(tx, flow, before.name, proof, seq=flow.seq - 1)
+                lines.append(reply_line(flow, flow.seq - 1, before.name, proof))
                 ctx |= proof.get("result") or {}
             run = Run(tx, flow, ctx, self.settings)
             result = step.do(run) if step.do else None
-            journal.write(tx, flow, step.name, "done", seq=flow.seq, started=started, result=result)
+            done = journal.line(flow, flow.seq, step.name, "done", started=started, result=result)
+            journal.append(tx, [*lines, done])
             onward: Message = {**message, "epoch": flow.epoch, "ctx": ctx | (result or {})}
             onward |= {"node": None, "op": None, "reply": None}
             if run.children:
@@ -126,8 +127,7 @@ class Engine:
         """Give the node of the step `after` its orders, or stand the flow behind that step."""
         order = after.order and after.order(Run(tx, flow, onward["ctx"], self.settings))
         if order:
-            dispatch.address(tx, onward, order)
-            flow.queue = node_queue(order.host)
+            dispatch.address(tx, flow, onward, order)
         else:
             flow.position = after.index + 1
             flow.queue = self.definitions[flow.kind].steps[flow.position].queue or CONTROL
@@ -168,20 +168,22 @@ class Engine:
             )
             if flow is None:
                 return None
+            lines = []
             if undone and reply:
-                write_reply(tx, flow, str(undone.undo_name), reply, seq=flow.seq - 1, undo=True)
+                name = str(undone.undo_name)
+                lines.append(reply_line(flow, flow.seq - 1, name, reply, undo=True))
             run = Run(tx, flow, message["ctx"], self.settings)
             result = step.undo(run) if step.undo else None
-            journal.write(
-                tx,
+            done = journal.line(
                 flow,
+                flow.seq,
                 str(step.undo_name),
                 "done",
-                seq=flow.seq,
                 undo=True,
                 started=started,
                 result=result,
             )
+            journal.append(tx, [*lines, done])
             onward: Message = {**message, "node": None, "op": None, "reply": None}
             return onward, self._undo_from(tx, definition, flow, step.index - 1, onward)
 
@@ -208,9 +210,9 @@ class Engine:
             return outgoing
         order = _order(Run(tx, flow, onward["ctx"], self.settings), remaining[0], undoing=True)
         if order is not None:
-            dispatch.address(tx, onward, order)
-        # Also when it is no node's: a node that is gone must not be waited for any more.
-        flow.queue = node_queue(order.host) if order else remaining[0].queue or CONTROL
+            dispatch.address(tx, flow, onward, order)
+        else:  # of no node, or of one that is gone, which must not be waited for any more
+            flow.queue = remaining[0].queue or CONTROL
         return None
 
     def _undone(

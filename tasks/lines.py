@@ -15,17 +15,16 @@ NOT_KEPT = frozenset({"connection_info"})
 put a host's secret into it. A flow that loses that message asks its node again."""
 
 
-def write_reply(
-    tx: Session, flow: Flow, name: str, reply: Reply, *, seq: int, undo: bool = False
-) -> None:
-    """The line of a step that a node has done."""
+def reply_line(
+    flow: Flow, seq: int, name: str, reply: Reply, *, undo: bool = False
+) -> dict[str, Any]:
+    """The line, number `seq`, of a step that a node has done."""
     result = reply.get("result") or {}
-    journal.write(
-        tx,
+    return journal.line(
         flow,
+        seq,
         name,
         reply["outcome"],
-        seq=seq,
         undo=undo,
         node=reply.get("node"),
         started=_time(reply.get("started")),

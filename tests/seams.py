@@ -58,7 +58,7 @@ def cut_control(at: At, put: Put) -> None:
     from db import journal, transactions
     from tasks import dispatch
 
-    real_writing, real_write, real_send = transactions.writing, journal.write, dispatch.send
+    real_writing, real_append, real_send = transactions.writing, journal.append, dispatch.send
 
     @contextmanager
     def writing() -> "Iterator[Session]":
@@ -68,9 +68,9 @@ def cut_control(at: At, put: Put) -> None:
             at("commit")
         at("committed")
 
-    def write(*args: Any, **kwargs: Any) -> None:
+    def append(*args: Any, **kwargs: Any) -> None:
         at("effect")
-        real_write(*args, **kwargs)
+        real_append(*args, **kwargs)
 
     def send(app: "Celery", outgoing: "Outgoing") -> None:
         at("send")
@@ -78,7 +78,7 @@ def cut_control(at: At, put: Put) -> None:
 
     for module in (tasks.app, tasks.engine, tasks.reports, tasks.sweep):
         put(module, "writing", writing)
-    put(journal, "write", write)
+    put(journal, "append", append)
     put(dispatch, "send", send)
 
 
