@@ -265,14 +265,11 @@ def find_type(run: Run, wanted: str | None) -> VolumeType:
     Raises Refused for one that the project may not use, and for an encrypted one: a volume without
     its key would be one in clear.
     """
-    wanted = (
-        wanted
-        or volume_types.default_of(run.tx, run.flow.project_id)
-        or run.settings.api.default_volume_type
-    )
-    found = volume_types.named(run.tx, wanted, locked=True)
+    project, fallback = run.flow.project_id, run.settings.api.default_volume_type
+    found = volume_types.asked_for(run.tx, wanted, project, fallback)
     if found is None or not (found.is_public or _may_use(run, found)):
-        raise Refused(404, f"Volume type {wanted} could not be found.")
+        name = wanted or volume_types.default_of(run.tx, project) or fallback
+        raise Refused(404, f"Volume type {name} could not be found.")
     if volume_types.is_encrypted(run.tx, found.id):
         raise Refused(
             400,
