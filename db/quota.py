@@ -10,7 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
-from sqlalchemy import bindparam, delete, func, insert, select, union_all, update
+from sqlalchemy import (
+    ColumnElement,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -45,8 +55,27 @@ _LIMITS = union_all(
         Quota.resource.in_(bindparam("resources", expanding=True)),
     ),
 )
+
+
+def _limit(resource: ColumnElement[str]) -> ColumnElement[int | None]:
+    """The limit that the project, else the default class has of its own."""
+    own = select(Quota.hard_limit).where(
+        Quota.project_id == bindparam("project_id"), Quota.resource == resource
+    )
+    default = select(QuotaClass.hard_limit).where(
+        QuotaClass.class_name == DEFAULT_CLASS, QuotaClass.resource == resource
+    )
+    return func.coalesce(own.scalar_subquery(), default.scalar_subquery())
+
+
 _LOCKED = (
-    select(_USAGES.c.resource, _USAGES.c.in_use, _USAGES.c.reserved)
+    select(
+        _USAGES.c.resource,
+        _USAGES.c.in_use,
+        _USAGES.c.reserved,
+        _limit(_USAGES.c.resource).label("hard_limit"),
+        _limit(literal(PER_VOLUME)).label("per_volume"),
+    )
     .where(
         _USAGES.c.project_id == bindparam("project_id"),
         _USAGES.c.resource.in_(bindparam("resources", expanding=True)),
@@ -140,8 +169,13 @@ def limits(
     return found
 
 
-def _lock(tx: Session, project_id: str, resources: list[str]) -> dict[str, Usage]:
-    """The usage rows of `resources`, made if absent and locked in order of their names."""
+def _lock(
+    tx: Session, project_id: str, resources: list[str], defaults: Mapping[str, int]
+) -> dict[str, Usage]:
+    """The usage of `resources`: rows made if absent and locked in order of their names.
+
+    With it comes PER_VOLUME, of which there is only a limit.
+    """
     wanted = {"project_id": project_id, "resources": resources}
     rows = tx.execute(_LOCKED, wanted).all()
     if len(rows) < len(resources):
@@ -155,7 +189,17 @@ def _lock(tx: Session, project_id: str, resources: list[str]) -> dict[str, Usage
             ],
         )
         rows = tx.execute(_LOCKED, wanted).all()
-    return {resource: Usage(UNLIMITED, in_use, reserved) for resource, in_use, reserved in rows}
+    usage = {
+        row.resource: Usage(
+            _either(row.hard_limit, defaults.get(row.resource)), row.in_use, row.reserved
+        )
+        for row in rows
+    }
+    return usage | {PER_VOLUME: Usage(_either(rows[0].per_volume, defaults.get(PER_VOLUME)))}
+
+
+def _either(stored: int | None, configured: int | None) -> int:
+    return next((limit for limit in (stored, configured) if limit is not None), UNLIMITED)
 
 
 def _add(
@@ -213,15 +257,14 @@ def _check(
 ) -> None:
     """Lock the counters of `deltas`. Raises OverQuota where there is no room for one."""
     resources = sorted(deltas)
-    bounds = limits(tx, project_id, [*resources, PER_VOLUME], defaults)
-    if bounds[PER_VOLUME] != UNLIMITED and volume_gib > bounds[PER_VOLUME]:
-        raise OverQuota(PER_VOLUME, volume_gib, Usage(bounds[PER_VOLUME]))
-    used = _lock(tx, project_id, resources)
+    used = _lock(tx, project_id, resources, defaults)
+    most = used[PER_VOLUME]
+    if most.limit != UNLIMITED and volume_gib > most.limit:
+        raise OverQuota(PER_VOLUME, volume_gib, most)
     for resource in resources:
-        limit, usage = bounds[resource], used[resource]
-        if limit != UNLIMITED and usage.in_use + usage.reserved + deltas[resource] > limit:
-            full = Usage(limit, usage.in_use, usage.reserved)
-            raise OverQuota(_shown(tx, resource), deltas[resource], full)
+        usage, asked = used[resource], deltas[resource]
+        if usage.limit != UNLIMITED and usage.in_use + usage.reserved + asked > usage.limit:
+            raise OverQuota(_shown(tx, resource), asked, usage)
 
 
 def _shown(tx: Session, resource: str) -> str:
@@ -317,7 +360,7 @@ def move(
     if not deltas or from_project == to_project:
         return
     if from_project < to_project:  # two opposite moves must not wait for each other
-        _lock(tx, from_project, sorted(deltas))
+        _lock(tx, from_project, sorted(deltas), defaults)
     _check(tx, to_project, deltas, defaults)
     _add(tx, to_project, in_use=deltas)
     _add(tx, from_project, in_use={resource: -delta for resource, delta in deltas.items()})
