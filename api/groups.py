@@ -1,5 +1,6 @@
 """Groups of volumes: /groups. From microversion 3.13 on."""
 
+import time
 from functools import partial
 from typing import Any
 
@@ -25,6 +26,10 @@ blp = Blueprint("groups", __name__, description="Groups of volumes")
 blp.before_request(partial(since, 13))
 
 CREATE = "group.create"
+
+PLACED_SECONDS = 5.0
+"""How long the answer waits at most for an empty group to be placed."""
+LOOK_SECONDS = 0.02
 
 SORTABLE = {
     "id": Group.id,
@@ -169,7 +174,23 @@ def create_group(body: dict[str, Any]) -> dict[str, Any]:
         group_type = groups.type_named(tx, given["group_type"])
     if group_type is None or not (group_type.is_public or current().is_admin):
         raise ApiError(404, f"Group type {given['group_type']} could not be found.")
-    return made(admission.submit(CREATE, new_id(), {**given, "group_type": group_type.id}))
+    return made(created({**given, "group_type": group_type.id}))
+
+
+def created(payload: dict[str, Any]) -> str:
+    """Create an empty group and wait until it is placed; returns its id.
+
+    Clients create volumes in it, or change it, in the next request: Cinder takes the first while a
+    group is being created. Raises ApiError, as `admission.submit` does.
+    """
+    group_id = admission.submit(CREATE, new_id(), payload)
+    until = time.monotonic() + PLACED_SECONDS
+    while time.monotonic() < until:
+        with reading() as tx:
+            if tx.scalar(select(Group.flow_id).where(Group.id == group_id)) is None:
+                break
+        time.sleep(LOOK_SECONDS)
+    return group_id
 
 
 @blp.post("/groups/action")

@@ -68,7 +68,7 @@ def cloud(stack: Stack) -> Iterator[Cloud]:
 
 
 def _populate(keystone: Keystone, url: str) -> None:
-    """Make what devstack makes: projects, users, and the catalogue, with older names as well."""
+    """Make what devstack makes: projects, users, and the catalogue's entry without a project."""
     with keystone.connect("admin", "admin-secret", "admin") as admin:
         identity = admin.identity
         roles = {role.name: role for role in identity.roles()}
@@ -76,11 +76,10 @@ def _populate(keystone: Keystone, url: str) -> None:
             project = identity.create_project(name=project_name)
             made = identity.create_user(name=user, password=password)
             identity.assign_project_role_to_user(project, made, roles[role])
-        for kind in ("block-storage", "volumev3", "volume"):
-            service = identity.create_service(name="breezeblock", type=kind)
-            identity.create_endpoint(
-                service_id=service.id, interface="public", region_id=REGION, url=f"{url}/v3"
-            )
+        service = identity.create_service(name="breezeblock", type="block-storage")
+        identity.create_endpoint(
+            service_id=service.id, interface="public", region_id=REGION, url=f"{url}/v3"
+        )
 
 
 def _refuses(url: str) -> bool:
