@@ -8,7 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
+from amqp.exceptions import NotFound
+from celery import bootsteps
 from celery.worker import consumer as celery_consumer
+from celery.worker.consumer.tasks import Tasks
 from kombu.exceptions import OperationalError as BrokerError
 from kombu.message import Message as Delivery
 
@@ -21,6 +24,55 @@ UNUSED = "celery.worker.consumer.delayed_delivery:DelayedDelivery"
 """With quorum queues it would declare 28 exchanges and queues for tasks that are to run later."""
 
 
+LOOK_SECONDS = 5.0
+"""Between two looks at whether RabbitMQ knows that this worker consumes."""
+
+
+class Attended(bootsteps.StartStopStep):
+    """Begins to consume anew when a queue is gone, or has no consumer.
+
+    RabbitMQ tells a consumer that its queue was deleted; but not one that began just then, and who
+    sends to that queue has no reason to declare it again.
+    """
+
+    requires = (Tasks,)
+
+    def __init__(self, consumer: Any, **options: Any) -> None:
+        super().__init__(consumer, **options)
+        self._looks: Any = None
+
+    def include_if(self, consumer: Any) -> bool:
+        """Redis tells nobody anything, and needs none of it: its consumers ask."""
+        return bool(consumer.app.connection_for_read().transport.driver_type == "amqp")
+
+    def start(self, consumer: Any) -> None:
+        """Look from now on."""
+        self._looks = consumer.timer.call_repeatedly(LOOK_SECONDS, self._look, (consumer,))
+
+    def stop(self, consumer: Any) -> None:
+        """Look no more."""
+        if self._looks is not None:
+            self._looks.cancel()
+            self._looks = None
+
+    def _look(self, consumer: Any) -> None:
+        # Not on the consumer's own connection, which is in the middle of its event loop. What is
+        # raised ends that loop, and the worker connects again.
+        with consumer.app.pool.acquire(block=True, timeout=2) as connection:
+            for name in consumer.app.amqp.queues.consume_from:
+                if not _has_consumer(connection, name):
+                    raise ConnectionResetError(f"nobody consumes {name}")
+
+
+def _has_consumer(connection: Any, name: str) -> bool:
+    """Whether a queue is there and somebody consumes from it."""
+    with connection.channel() as channel:
+        try:
+            return bool(channel.queue_declare(name, passive=True).consumer_count)
+        except NotFound:
+            return False
+
+
 class Consumer(celery_consumer.Consumer):
     """Celery's consumer of a worker (setting `worker_consumer`)."""
 
@@ -28,7 +80,8 @@ class Consumer(celery_consumer.Consumer):
         """Its parts."""
 
         default_steps = [  # noqa: RUF012 - as in the base
-            step for step in celery_consumer.Consumer.Blueprint.default_steps if step != UNUSED
+            *(step for step in celery_consumer.Consumer.Blueprint.default_steps if step != UNUSED),
+            Attended,
         ]
 
     def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Delivery], Any]:
