@@ -39,7 +39,7 @@ def shown(caller: Caller, audit_id: str) -> dict[str, Any]:
 def answer(app: Flask, broker: Broker, *objects: tuple[str, int]) -> None:
     """What node1 and a control worker do with the question."""
     question = broker.take("node.node1").message
-    part = {"v": 1, "node": "node1", "part": 0, "last": True, "error": None}
+    part = {"node": "node1", "listing": new_id(), "part": 0, "last": True, "error": None}
     listed = {"objects": [list(one) for one in objects]}
     take_part(app.extensions["breezeblock.engine"], {**question, **part, **listed})
 
