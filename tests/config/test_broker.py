@@ -10,7 +10,7 @@ from kombu import Consumer, Exchange, Queue
 from kombu.exceptions import OperationalError
 
 from cli import broker
-from config.broker import PatientConnection, declared
+from config.broker import SHOWN, PatientConnection, declared
 from config.celery import make_app, transport_options
 from config.routing import CONTROL, DEAD, SWEEP, node_queue, route
 from config.settings import Settings, load
@@ -34,6 +34,15 @@ def test_a_queue_is_declared_alike_by_who_names_it_and_by_who_has_it_configured(
         assert queue.queue_arguments == declared(name).queue_arguments
         assert (queue.name, queue.routing_key, queue.exchange.name) == (name, name, "")
         assert queue.durable
+
+
+def test_a_task_shows_the_beginning_of_its_arguments_and_carries_all_of_them(app: Celery) -> None:
+    message = {"flow": "f-1", "ctx": {"names": ["x" * SHOWN]}}
+    for args, shown in (([message], "[{'flow': 'f-1', 'ctx': {'names': ['xxx"), (None, "()")):
+        sent = app.amqp.create_task_message("id", "volume.create.extract", args)
+        assert sent.headers["argsrepr"].startswith(shown)
+        assert len(sent.headers["argsrepr"]) <= SHOWN
+        assert list(sent.body[0]) == (args or [])
 
 
 def test_only_what_is_worth_keeping_has_dead_letters() -> None:
