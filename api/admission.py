@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import structlog
 from flask import Flask, current_app, request
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
@@ -33,6 +33,10 @@ T = TypeVar("T")
 LOOK_SECONDS = 0.5
 """How long to trust in a notice before looking into the database all the same."""
 RETRY_AFTER = {"Retry-After": RETRY_SECONDS}
+
+_VERDICT = select(Flow.admitted, Flow.error, Flow.resource_id).where(
+    Flow.id == bindparam("of_flow")
+)
 
 
 class UnanswerableError(Exception):
@@ -120,11 +124,7 @@ def _await(engine: Engine, flow_id: str, wait: Callable[[float], Any]) -> str:
 
 def _verdict(tx: Session, flow_id: str) -> str | None:
     """The resource's id once the flow is admitted, None while it is open. Raises its refusal."""
-    row = tx.execute(
-        select(Flow.admitted, Flow.error, Flow.resource_id, Flow.finished_at).where(
-            Flow.id == flow_id
-        )
-    ).one()
+    row = tx.execute(_VERDICT, {"of_flow": flow_id}).one()
     if row.admitted:
         return str(row.resource_id)
     if row.error is None:
