@@ -10,11 +10,9 @@ import psutil
 import pytest
 import requests
 
-from tests.e2e.conftest import INSTALLATIONS, NODES, Lab, on
+from tests.e2e.conftest import NODES, Lab
 from tests.e2e.messages import empty, lose
 from tests.processes import wait_for
-
-pytestmark = on(*INSTALLATIONS, "redis-postgresql")
 
 AT_WORK = ("control", "scheduler", "events", "beat", "broker", "the node")
 BURST = 12
