@@ -1,30 +1,9 @@
 """What is said to the `cinder` command, and what it must show: every subcommand that there is.
 
-A scenario is a list of steps, which one project takes in order. `{disk}` in a step is the id of
-what was last shown with the name disk, and what a pattern has named
-(`(?P<key>…)`) is known as that.
+A scenario is a list of steps, which one project takes in order.
 """
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """`cinder` with `words` must show what matches `says`, cells being separated by one space.
-
-    Lists and shows are asked again until they do.
-    """
-
-    words: str
-    says: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Refused(Step):
-    """The same with words that are refused with a text that matches `says`."""
-
-
-GONE = "No .* with a name or ID|could not be found|Not Found"
+from tests.conformance.conversation import GONE, Refused, Step
 
 SCENARIOS: dict[str, list[Step]] = {
     "volumes": [

@@ -38,6 +38,8 @@ NOT_PASSED = {
     "TestVolumeBackup.test_create_get_delete_volume_backup": OFF,
     "TestVolumeBackup.test_create_get_delete_volume_backup_from_snapshot": OFF,
     "TestVolumeBackup.test_list_volume_backups": OFF,
+    "TestVolumeType.test_add_volume_type_access_bad_project": "Cinder takes any text as a project",
+    "TestVolumeType.test_list_volume_types": "Cinder lists public types unless asked for others",
     "TestProjectCleanup.test_block_storage_cleanup": BACKUPS,
     "TestProjectCleanup.test_cleanup": NO_NETWORK,
     "TestProjectCleanup.test_cleanup_key_manager": "needs a key manager",
