@@ -56,12 +56,17 @@ class Attended(bootsteps.StartStopStep):
             self._looks = None
 
     def _look(self, consumer: Any) -> None:
-        # Not on the consumer's own connection, which is in the middle of its event loop. What is
-        # raised ends that loop, and the worker connects again.
+        # Not on the consumer's own connection, which is in the middle of its event loop.
         with consumer.app.pool.acquire(block=True, timeout=2) as connection:
-            for name in consumer.app.amqp.queues.consume_from:
-                if not _has_consumer(connection, name):
-                    raise ConnectionResetError(f"nobody consumes {name}")
+            try:
+                connection.ensure_connection(max_retries=1)
+                names = consumer.app.amqp.queues.consume_from
+                alone = [name for name in names if not _has_consumer(connection, name)]
+            except (BrokerError, *connection.connection_errors) as error:
+                log.debug("queues not looked at", error=str(error))
+                return
+        if alone:  # what is raised here ends the event loop, and the worker connects again
+            raise ConnectionResetError(f"nobody consumes {', '.join(alone)}")
 
 
 def _has_consumer(connection: Any, name: str) -> bool:

@@ -5,6 +5,7 @@ import time
 from contextlib import suppress
 
 import requests
+from amqp.exceptions import AMQPError
 from celery import Celery
 
 from config.celery import make_app
@@ -101,6 +102,19 @@ def test_the_queues_are_deleted_while_they_are_consumed(lab: Lab, project: str) 
     assert time.monotonic() - since < MOST_SECONDS
     lab.truth.settled()
     assert lab.holds(volume) == {f"{node}/volume-{volume}"}
+
+
+def test_the_queues_are_deleted_while_workers_begin_to_consume(lab: Lab, project: str) -> None:
+    """RabbitMQ may not tell such a worker that its queue has gone."""
+    stack = lab.stack
+    for _ in range(8):
+        with suppress(AMQPError):  # it can break over this itself
+            empty(stack)
+        time.sleep(0.2)
+    stack.wait_until_up()
+    volume = stack.create(project)
+    stack.wait_for_status(volume, "available", project)
+    lab.truth.settled()
 
 
 def test_a_message_that_comes_twice_has_one_effect(lab: Lab, project: str) -> None:
