@@ -67,6 +67,7 @@ def make_flows(count: int) -> None:
             tx.add_all((volume, flow))
             tx.flush()
             found: dict[str, Any] = {"type_id": None, "extra_specs": {}, "zone": None}
+            found |= {"size_gib": 1, "source": None, "group_backend": None}
             journal.write(tx, flow, "extract", "done", result=found)
 
 
