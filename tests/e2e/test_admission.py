@@ -72,15 +72,16 @@ def test_a_key_whose_request_is_in_flight(lab: Lab, project: str) -> None:
 
 def test_the_api_is_killed_before_it_has_answered(lab: Lab, project: str) -> None:
     stack = lab.stack
+    stack.kill("control")  # not paused: it might hold the lock of SQLite then
     with ThreadPoolExecutor(1) as pool:
-        with stack.paused("control"):
-            first = pool.submit(stack.post_volume, project, Idempotency_Key="lost")
-            wait_for(lambda: stack.flows_of(project))
-            stack.kill("api")
+        first = pool.submit(stack.post_volume, project, Idempotency_Key="lost")
+        wait_for(lambda: stack.flows_of(project), doing="the flow")
+        stack.kill("api")
         with pytest.raises(requests.ConnectionError):
             first.result()
-    wait_for(lambda: lab.truth.volumes(project), doing="a volume that nobody was told of")
     stack.heal()
+    wait_for(lambda: lab.truth.volumes(project), doing="a volume that nobody was told of")
+    lab.truth.settled()
 
     again = stack.post_volume(project, Idempotency_Key="lost")
 

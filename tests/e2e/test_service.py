@@ -9,9 +9,8 @@ import bcrypt
 import psutil
 import pytest
 import requests
-from celery import Celery
 
-from config.celery import celery_config
+from config.celery import make_app
 from config.settings import load
 from tests.e2e.conftest import Lab, Site
 from tests.e2e.messages import bodies, empty
@@ -24,9 +23,7 @@ def test_a_nodes_task_runs_nowhere_else(lab: Lab, project: str) -> None:
     """With its node away it waits in that node's queue, though other nodes have nothing to do."""
     lab.stack.kill("node1")
     before = lab.truth.objects()
-    settings = load(environ={"BREEZEBLOCK_BROKER__URL": lab.stack.broker_url})
-    app = Celery("test", set_as_current=False)
-    app.conf.update(celery_config(settings))
+    app = make_app("tests", load(environ={"BREEZEBLOCK_BROKER__URL": lab.stack.broker_url}))
     volume = "5f0b7a52-92a8-4f0c-9d3e-5a5b1f6f0c11"
     message: dict[str, Any] = {
         **{"v": 1, "flow": volume, "kind": "volume.create", "epoch": 1, "resource": volume},
