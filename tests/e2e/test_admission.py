@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from tests.e2e.conftest import Lab
+from tests.e2e.conftest import Lab, on
 from tests.e2e.messages import empty
 from tests.processes import wait_for
 
@@ -58,6 +58,7 @@ def test_a_repeated_key_gets_the_same_answer(lab: Lab, project: str) -> None:
     assert len(lab.truth.volumes(project)) == 1
 
 
+@on("redis-postgresql", "rabbitmq-postgresql")  # who is paused may hold the lock of SQLite
 def test_a_key_whose_request_is_in_flight(lab: Lab, project: str) -> None:
     with ThreadPoolExecutor(1) as pool:
         with lab.stack.paused("control"):
