@@ -66,7 +66,7 @@ def not_found(type_id: str) -> ApiError:
 
 
 def locked(tx: Session, type_id: str) -> GroupType:
-    """The group type to change; raises ApiError: 404, or 400 for one that groups are of."""
+    """The group type with this id, locked to be changed; raises ApiError (404)."""
     found = tx.get(GroupType, type_id, with_for_update=True, populate_existing=True)
     if found is None:
         raise not_found(type_id)

@@ -10,32 +10,30 @@ from api.schemas.groups import GroupChange
 from api.schemas.volumes import Link
 
 
-class ConsistencyGroupNew(Body):
-    """`volume_types` are names or ids, apart by commas."""
+class Named(Body):
+    """What all of them have; the rest is what cinderclient fills in, and Cinder ignores."""
 
-    volume_types = fields.String(required=True)
     name = Name(allow_none=True, load_default=None)
     description = Description(allow_none=True, load_default=None)
-    availability_zone = Name(allow_none=True, load_default=None)
-    # what cinderclient fills in besides, and Cinder ignores
     user_id = fields.Raw(allow_none=True, load_only=True)
     project_id = fields.Raw(allow_none=True, load_only=True)
     status = fields.Raw(allow_none=True, load_only=True)
+
+
+class ConsistencyGroupNew(Named):
+    """`volume_types` are names or ids, apart by commas."""
+
+    volume_types = fields.String(required=True)
+    availability_zone = Name(allow_none=True, load_default=None)
 
 
 class ConsistencyGroupCreate(Body):
     consistencygroup = fields.Nested(ConsistencyGroupNew, required=True)
 
 
-class ConsistencyGroupCopy(Body):
-    name = Name(allow_none=True, load_default=None)
-    description = Description(allow_none=True, load_default=None)
+class ConsistencyGroupCopy(Named):
     cgsnapshot_id = Identifier(allow_none=True, load_default=None)
     source_cgid = Identifier(allow_none=True, load_default=None)
-    # what cinderclient fills in besides, and Cinder ignores
-    user_id = fields.Raw(allow_none=True, load_only=True)
-    project_id = fields.Raw(allow_none=True, load_only=True)
-    status = fields.Raw(allow_none=True, load_only=True)
 
     @validates_schema
     def _has_one_source(self, data: dict[str, Any], **_options: Any) -> None:
@@ -59,14 +57,8 @@ class ConsistencyGroupUpdateBody(Body):
     consistencygroup = fields.Nested(GroupChange, required=True)
 
 
-class CgsnapshotNew(Body):
+class CgsnapshotNew(Named):
     consistencygroup_id = Identifier(required=True)
-    name = Name(allow_none=True, load_default=None)
-    description = Description(allow_none=True, load_default=None)
-    # what cinderclient fills in besides, and Cinder ignores
-    user_id = fields.Raw(allow_none=True, load_only=True)
-    project_id = fields.Raw(allow_none=True, load_only=True)
-    status = fields.Raw(allow_none=True, load_only=True)
 
 
 class CgsnapshotCreate(Body):
