@@ -5,7 +5,7 @@ from typing import Any
 from flask import Response
 from sqlalchemy import select
 
-from api import admission, consistency_groups, filters, group_snapshots, paging
+from api import admission, consistency_groups, group_snapshots, paging
 from api.blueprint import Blueprint
 from api.errors import ApiError
 from api.listing import listed
@@ -61,15 +61,8 @@ def list_cgsnapshots_in_detail() -> dict[str, Any]:
 
 def _list(view: Any, path: str) -> dict[str, Any]:
     authorize("group:get_all_group_snapshots")
-    mine = filters.conditions(
-        GroupSnapshot.project_id, group_snapshots.FILTERS, group_snapshots.ADMIN_FILTERS
-    )
     return listed(
-        select(GroupSnapshot).where(
-            GroupSnapshot.visible.is_(True),
-            GroupSnapshot.group_type_id == consistency_groups.OURS,
-            *mine,
-        ),
+        group_snapshots.wanted().where(GroupSnapshot.group_type_id == consistency_groups.OURS),
         view,
         collection="cgsnapshots",
         sortable=group_snapshots.SORTABLE,

@@ -101,11 +101,16 @@ def list_group_snapshots_in_detail() -> dict[str, Any]:
     return _list(detail, "group_snapshots/detail")
 
 
+def wanted() -> Any:
+    """The group snapshots that a list is to show; raises ApiError (400)."""
+    mine = filters.conditions(GroupSnapshot.project_id, FILTERS, ADMIN_FILTERS)
+    return select(GroupSnapshot).where(GroupSnapshot.visible.is_(True), *mine)
+
+
 def _list(view: Any, path: str) -> dict[str, Any]:
     authorize("group:get_all_group_snapshots")
-    mine = filters.conditions(GroupSnapshot.project_id, FILTERS, ADMIN_FILTERS)
     return listed(
-        select(GroupSnapshot).where(GroupSnapshot.visible.is_(True), *mine),
+        wanted(),
         view,
         collection="group_snapshots",
         sortable=SORTABLE,
